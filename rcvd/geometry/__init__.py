@@ -1,0 +1,1 @@
+"""Camera geometry: tensors in, tensors out; no files, no settings."""
