@@ -62,6 +62,12 @@ class Scene:
         return h, w
 
     @property
+    def source_size(self) -> tuple[int, int]:
+        """(height, width) of the video's frames, upright."""
+        h, w = self.clip_info["source_size"]
+        return h, w
+
+    @property
     def times(self) -> Float[Tensor, "t"]:
         """Seconds from the first frame."""
         return torch.tensor(self.clip_info["times"], dtype=torch.float64)
