@@ -104,6 +104,40 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 @app.command()
+def status(scene: SceneFolder) -> None:
+    """Show each stage of a scene: done, unfinished, stale and why; seconds and size."""
+    from rich.table import Table
+
+    from rcvd.status import stage_states
+
+    table = Table("stage", "state", "why", "seconds", "MB")
+    for row in stage_states(scene):
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+        table.add_row(row.name, row.state, row.note, seconds, f"{row.megabytes:.1f}")
+    Console().print(table)
+
+
+@app.command()
+def view(
+    scene: SceneFolder,
+    screenshot: Annotated[Path | None, typer.Option(help="Write a PNG; no display needed.")] = None,
+) -> None:
+    """Look at points, cameras and frusta in Open3D, or write a picture of them."""
+    from rcvd.scene import Scene
+
+    root = Scene.load(scene).root
+    if screenshot is not None:
+        from rcvd.viewer.screenshot import screenshot as take
+
+        take(root, screenshot)
+        console.print(f"wrote {screenshot}", markup=False)
+    else:
+        from rcvd.viewer.window import view as open_window
+
+        open_window(root)
+
+
+@app.command()
 def config(preset: Preset = None, overrides: Set = None) -> None:
     """Print the settings a run would use, as YAML."""
     from rcvd import pipeline
