@@ -86,7 +86,8 @@ def run(
         with store.locked():
             for stage in STAGES[: names.index(until) + 1 if until else None]:
                 torch.manual_seed(settings.seed)
-                run_stage(store, stage, getattr(settings, stage.name))
+                sections = (getattr(settings, name) for name in (stage.name, *stage.also))
+                run_stage(store, stage, *sections)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
