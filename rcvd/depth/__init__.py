@@ -1,0 +1,1 @@
+"""Depth priors: one protocol, one table; frames in, z out."""

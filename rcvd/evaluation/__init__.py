@@ -1,0 +1,1 @@
+"""Errors against ground truth by named protocols, data set readers, comparisons."""

@@ -1,0 +1,217 @@
+"""Fits of predicted to true depth over the pixels of a whole sequence.
+
+A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat float64 pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+MIN_SCALE = 1e-3
+IRLS_ROUNDS = 10
+IRLS_FLOOR = 1e-8
+ADAM_STEPS = 1000
+ADAM_STOP = 1e-6
+MIN_DISPARITY = 1e-3
+LAD_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """prediction -> scale * prediction + shift, in depth or (`disparity`) in 1 / depth."""
+
+    scale: float
+    shift: float = 0.0
+    disparity: bool = False
+
+    def apply(self, z: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Aligned depth. In disparity, values below MIN_DISPARITY are raised to it."""
+        if not self.disparity:
+            return self.scale * z + self.shift
+        return 1 / (self.scale / z + self.shift).clamp(min=MIN_DISPARITY)
+
+
+Fit = Callable[[Float[Tensor, "n"], Float[Tensor, "n"]], Alignment]
+
+
+def median_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """med(true) / med(predicted), with the lower median on even counts."""
+    return Alignment(float(true.median() / predicted.median()))
+
+
+def ratio_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """Lower median of true / predicted: our `one scale for the sequence`."""
+    return Alignment(float((true / predicted).median()))
+
+
+def irls_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """Scale by ten rounds of reweighted least squares on |s p - g|, as MonST3R and CUT3R do."""
+    s = true.mean() / predicted.mean()
+    for _ in range(IRLS_ROUNDS):
+        w = 1 / ((s * predicted - true).abs() + IRLS_FLOOR)
+        s = (w * predicted * true).sum() / (w * predicted.square()).sum()
+    return Alignment(max(float(s), MIN_SCALE))
+
+
+def lad_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """Scale that minimises sum |s p - g| exactly: the median of g / p, weighted by p > 0."""
+    ratio, order = (true / predicted).sort()
+    mass = predicted[order].cumsum(0)
+    index = int(torch.searchsorted(mass, mass[-1] / 2))
+    return Alignment(float(ratio[index]))
+
+
+def least_squares(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> tuple[float, float]:
+    """a, b of the least squares line true = a predicted + b; a = 1 for a constant prediction."""
+    p, g = predicted - predicted.mean(), true - true.mean()
+    variance = p.square().sum()
+    flat = variance <= torch.finfo(p.dtype).eps * predicted.square().sum()
+    a = 1.0 if flat else float((p * g).sum() / variance)
+    return a, float(true.mean() - a * predicted.mean())
+
+
+def disparity_l2(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """a, b of least squares a / p + b = 1 / (g + 1e-8) (profiles B and D)."""
+    a, b = least_squares(1 / predicted.clamp(min=1e-12), 1 / (true + 1e-8))
+    return Alignment(a, b, disparity=True)
+
+
+def lad_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """s, t that minimise sum |s p + t - g|, exact to rounding.
+
+    For a slope s the best shift is the median of g - s p, and the loss is then convex in s: its
+    sign of slope is bisected. Points whose residual keeps its sign over the whole remaining
+    range of (s, t) leave the search (cf. Portnoy and Koenker, "The Gaussian hare and the
+    Laplacian tortoise", 1997), so that a sequence of millions of pixels costs a few passes.
+    """
+    centre = predicted.median()
+    search = _LadSearch(predicted - centre, true)
+    a, _ = least_squares(predicted, true)
+    s, t = search.minimise(a)
+    return Alignment(s, t - s * float(centre))
+
+
+class _LadSearch:
+    """Bisection over the slope; p, g: the points whose residual sign is still open."""
+
+    def __init__(self, p: Float[Tensor, "n"], g: Float[Tensor, "n"]) -> None:
+        self.p, self.g = p, g
+        self.rank = (len(p) + 1) // 2  # of the median among the open points, from 1
+        self.signs = 0  # sum of the settled residuals' signs
+        self.pull = 0.0  # sum of sign * p over the settled points
+
+    def _evaluate(self, s: float) -> tuple[float, float]:
+        """Best shift at slope s and the loss's derivative in s there."""
+        offset = self.g - s * self.p
+        t = offset.kthvalue(min(max(self.rank, 1), len(offset))).values
+        sign = (t - offset).sign()
+        zero = sign == 0
+        tie = float(self.p[zero].mean())
+        slope = float((sign * self.p).sum()) + self.pull
+        return float(t), slope - (float(sign.sum()) + self.signs) * tie
+
+    def minimise(self, start: float) -> tuple[float, float]:
+        if float(self.p.abs().max()) == 0:
+            return start, float(self.g.kthvalue(self.rank).values)
+        (lo, t_lo), (hi, t_hi) = self._bracket(start)
+        while hi - lo > LAD_TOLERANCE * max(abs(lo), abs(hi)):
+            s = (lo + hi) / 2
+            if not lo < s < hi:
+                break
+            t, slope = self._evaluate(s)
+            if slope > 0:
+                hi, t_hi = s, t
+            else:
+                lo, t_lo = s, t
+            self._settle((lo, hi), (t_lo, t_hi))
+        s = (lo + hi) / 2
+        return s, self._evaluate(s)[0]
+
+    def _bracket(self, start: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        t, slope = self._evaluate(start)
+        low = high = (start, t)
+        step = 0.01 * max(abs(start), 1e-6)
+        while slope > 0:
+            high = low
+            s = low[0] - step
+            t, slope = self._evaluate(s)
+            low, step = (s, t), 2 * step
+        if low != high:
+            return low, high
+        slope = -1.0
+        while slope <= 0:
+            low = high
+            s = high[0] + step
+            t, slope = self._evaluate(s)
+            high, step = (s, t), 2 * step
+        return low, high
+
+    def _settle(self, s: tuple[float, float], t: tuple[float, float]) -> None:
+        """Fixes the residual signs that no slope and shift within the bounds can change.
+
+        The best shift follows the slope with |dt/ds| <= max |p| of the open points, so the
+        shift's bounds are widened by what it can bulge between the two ends.
+        """
+        bulge = (s[1] - s[0]) * float(self.p.abs().max())
+        t_min, t_max = min(t) - bulge, max(t) + bulge
+        at_lo, at_hi = s[0] * self.p - self.g, s[1] * self.p - self.g
+        above = torch.minimum(at_lo, at_hi) + t_min > 0
+        below = torch.maximum(at_lo, at_hi) + t_max < 0
+        settled: Bool[Tensor, "n"] = above | below
+        if int(settled.sum()) < len(self.p) // 4 or bool(settled.all()):
+            return
+        # a residual above 0 has its offset g - s p below the shift
+        self.rank -= int(above.sum())
+        self.signs += int(above.sum()) - int(below.sum())
+        self.pull += float(self.p[above].sum()) - float(self.p[below].sum())
+        self.p, self.g = self.p[~settled], self.g[~settled]
+
+
+def adam_scale_shift(
+    predicted: Float[Tensor, "n"], true: Float[Tensor, "n"], learning_rate: float = 1e-4
+) -> Alignment:
+    """`s&s-adam` of MonST3R and CUT3R, for comparison with their tables only.
+
+    Adam from (median ratio, 0) on sum |s p + t - g|: it does not converge, and rescaling the
+    prediction changes the outcome. Feed depth in the method's own unit and report that unit.
+    """
+    p, g = predicted.float(), true.float()
+    fit = torch.tensor([median_scale(p, g).scale, 0.0], requires_grad=True)
+    optimizer = torch.optim.Adam([fit], lr=learning_rate)
+    before = torch.inf
+    for _ in range(ADAM_STEPS):
+        s, t = fit.detach()
+        residual = torch.addcmul(t - g, p, s)
+        now = float(residual.abs().sum())
+        sign = residual.sign_()
+        fit.grad = torch.stack([sign @ p, sign.sum()])  # by hand: a third of autograd's passes
+        optimizer.step()
+        if abs(before - now) < ADAM_STOP:
+            break
+        before = now
+    return Alignment(float(fit.detach()[0]), float(fit.detach()[1]))
+
+
+def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
+    """Profile C: scale = med((g - med g + 1e-6) / (p - med p + 1e-6)), shift = med(g - scale p)."""
+    dp, dg = predicted - predicted.median(), true - true.median()
+    scale = float(((dg + 1e-6) / (dp + 1e-6)).median())
+    return Alignment(scale, float((true - scale * predicted).median()))
+
+
+FITS: MappingProxyType[str, Fit] = MappingProxyType(
+    {
+        "median": median_scale,
+        "ratio": ratio_scale,
+        "scale": irls_scale,
+        "s&s-adam": adam_scale_shift,
+        "lad-scale": lad_scale,
+        "lad-scale&shift": lad_scale_shift,
+        "disparity": disparity_l2,
+        "casualsam": spread_scale_shift,
+    }
+)

@@ -1,0 +1,49 @@
+"""The family of flow backends: one protocol, one table."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rcvd.errors import UserError
+from rcvd.flow.dis import DisFlow
+
+
+@runtime_checkable
+class FlowModel(Protocol):
+    """Dense displacement from frames i to frames j."""
+
+    def __call__(
+        self,
+        rgb_i: Float[Tensor, "b 3 h w"],
+        rgb_j: Float[Tensor, "b 3 h w"],
+        initial: Float[Tensor, "b h w 2"] | None = None,
+    ) -> Float[Tensor, "b h w 2"]:
+        """(x, y) displacement in pixels of the given size, on the device of the frames.
+
+        rgb: in [0, 1], RGB order. initial: a start for the search, where one is known.
+        """
+        ...
+
+
+# name -> constructor from a device and a path to weights (None: the model's own, or none needed)
+FLOW_MODELS: dict[str, Callable[[torch.device, Path | None], FlowModel]] = {
+    "dis": DisFlow,
+}
+
+
+def load_flow(name: str, device: torch.device, weights: Path | None = None) -> FlowModel:
+    """The flow backend of that name.
+
+    Raises:
+        UserError: no such backend, or its weights or its package are not there.
+    """
+    if name not in FLOW_MODELS:
+        close = get_close_matches(name, FLOW_MODELS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"choose one of {', '.join(FLOW_MODELS)}"
+        raise UserError(f"flow model '{name}': no such backend; {hint}")
+    return FLOW_MODELS[name](device, weights)

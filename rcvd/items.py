@@ -1,0 +1,113 @@
+"""How each kind of item lies in a run folder: one file (a flow: two) per frame or pair.
+
+flow: int16 .npy h w 2 in 1/64 px beside a .png of the confidence (0 = not valid); masks: .png,
+non-zero = moving; depth and confidence: float32 .npy; frames: 8-bit RGB .png.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rcvd.errors import UserError
+from rcvd.types import Flow, PairGraph
+
+FLOW_STEP = 1 / 64  # pixels; int16 then reaches 512 px
+
+
+def frame_name(k: int) -> str:
+    return f"{k:06d}.png"
+
+
+def array_name(k: int) -> str:
+    return f"{k:06d}.npy"
+
+
+def pair_name(i: int, j: int) -> str:
+    """Stem of a directed pair's files, as in `--flow-dir`."""
+    return f"{i:06d}_{j:06d}"
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """8- or 16-bit PNG; three channels are RGB. Raises OSError where the disk refuses."""
+    bgr = image[..., ::-1] if image.ndim == 3 else image
+    done, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 2])
+    if not done:
+        raise OSError(f"{path}: PNG encoding failed")
+    path.write_bytes(buffer.tobytes())
+
+
+def read_png(path: Path, *, colour: bool = False) -> np.ndarray:
+    """A PNG (or other image) as h w, or h w 3 RGB if `colour`; bit depth as stored.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    data = np.fromfile(path, np.uint8) if path.exists() else np.empty(0, np.uint8)
+    flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+    image = cv2.imdecode(data, flag) if data.size else None
+    if image is None:
+        raise UserError(f"{path} is missing or damaged; delete its folder to have it made again")
+    return np.ascontiguousarray(image[..., ::-1]) if colour else image
+
+
+def read_array(path: Path) -> np.ndarray:
+    """A .npy array; pickled objects are refused.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is missing or damaged; delete its folder to have it made again"
+        ) from error
+
+
+def read_rgb(path: Path) -> Float[Tensor, "3 h w"]:
+    """A frame in [0, 1]."""
+    return torch.from_numpy(read_png(path, colour=True)).permute(2, 0, 1).float() / 255
+
+
+def write_mask(path: Path, mask: Bool[Tensor, "h w"]) -> None:
+    write_png(path, mask.cpu().numpy().astype(np.uint8) * 255)
+
+
+def read_mask(path: Path) -> Bool[Tensor, "h w"]:
+    return torch.from_numpy(read_png(path) > 0)
+
+
+def write_flow(confidence_png: Path, flow_npy: Path, flow: Flow) -> None:
+    """Store a flow h w 2; vectors that do not fit the format become invalid."""
+    steps = (flow.displacement / FLOW_STEP).round()
+    fits = torch.isfinite(steps).all(-1) & (steps.abs() < 2**15).all(-1)
+    level = (flow.confidence * 255).ceil().clamp(0, 255) * (flow.valid & fits)
+    write_png(confidence_png, level.byte().cpu().numpy())
+    stored = torch.where(fits[..., None], steps, torch.zeros_like(steps))
+    np.save(flow_npy, stored.short().cpu().numpy())
+
+
+def read_flow(folder: Path, i: int, j: int) -> Flow:
+    """The stored flow of a directed pair, h w 2 in pixels of the working size.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    stem = pair_name(i, j)
+    steps = torch.from_numpy(read_array(folder / f"{stem}.npy"))
+    level = torch.from_numpy(read_png(folder / f"{stem}.png"))
+    return Flow(steps.float() * FLOW_STEP, level > 0, level.float() / 255)
+
+
+def write_pairs(path: Path, graph: PairGraph) -> None:
+    """The pair graph as text: a line `i j` for each directed pair."""
+    path.write_text("".join(f"{i} {j}\n" for i, j in graph.pairs.tolist()))
+
+
+def read_pairs(path: Path, n_frames: int) -> PairGraph:
+    rows = [[int(x) for x in line.split()] for line in path.read_text().splitlines()]
+    return PairGraph(torch.tensor(rows, dtype=torch.int64).reshape(-1, 2), n_frames)

@@ -1,0 +1,1 @@
+"""Which pixels move in the world."""

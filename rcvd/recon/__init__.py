@@ -1,0 +1,1 @@
+"""Reconstruction: cameras and depth from flow and a depth prior."""

@@ -1,0 +1,130 @@
+"""YAML preset + key=value overrides -> frozen, validated settings dataclasses.
+
+Defaults live in the dataclasses beside their users; a preset lists only differences.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from rcvd.errors import UserError
+
+S = TypeVar("S")
+
+
+def preset_folder() -> Path:
+    """configs/ of the source tree, or its copy in an installed package."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.exists() else package.parent / "configs"
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in preset_folder().glob("*.yaml"))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The settings a preset changes: one of ours by name, or a YAML file by path.
+
+    Raises:
+        UserError: no such preset, or not a YAML mapping.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else preset_folder() / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(
+            f"preset '{name}': no such preset; known: {', '.join(preset_names())}, or a .yaml file"
+        )
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = str(error).replace("\n", " ")
+        raise UserError(f"preset {path} is not valid YAML: {text}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"preset {path} must be a mapping of sections, such as 'flow: {{...}}'")
+    return content
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """`a.b=value` texts as a nested mapping; values are YAML.
+
+    Raises:
+        UserError: not of that form.
+    """
+    nested: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {item}: write it as section.name=value")
+        *parents, leaf = key.strip().split(".")
+        section = nested
+        for name in parents:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise UserError(f"--set {item}: '{name}' is a value, not a section")
+        try:
+            section[leaf] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {item}: the value is not valid YAML") from error
+    return nested
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings joined, later ones winning value by value."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            if isinstance(old, dict) and isinstance(value, Mapping):
+                merged[key] = merge(old, value)
+            else:
+                merged[key] = value
+    return merged
+
+
+def build(cls: type[S], *layers: Mapping[str, Any]) -> S:
+    """An instance of the settings dataclass `cls`: its defaults, then each layer.
+
+    Raises:
+        UserError: unknown setting (with a suggestion) or a value of the wrong kind.
+    """
+    data = merge(*layers)
+    _refuse_unknown(cls, data, "")
+    try:
+        return TypeAdapter(cls).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{key}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _refuse_unknown(cls: Any, data: Mapping[str, Any], prefix: str) -> None:
+    hints = typing.get_type_hints(cls)
+    for name, value in data.items():
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, n=1)
+            advice = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(hints)}"
+            raise UserError(f"{prefix}{name}: no such setting; {advice}")
+        section = _dataclass_in(hints[name])
+        if section is not None and value is not None:
+            if not isinstance(value, Mapping):
+                raise UserError(f"{prefix}{name} is a section; set {prefix}{name}.<name>=...")
+            _refuse_unknown(section, value, f"{prefix}{name}.")
+
+
+def _dataclass_in(hint: Any) -> Any:
+    """The settings dataclass a type hint allows, if any."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
+def as_yaml(settings: Any, keys: Sequence[str] = ()) -> str:
+    """The settings as YAML, whole or only the named sections."""
+    content = TypeAdapter(type(settings)).dump_python(settings, mode="json")
+    return yaml.safe_dump({k: content[k] for k in keys} if keys else content, sort_keys=False)

@@ -1,0 +1,67 @@
+"""depth: the prior's z of each frame, up to scale: 000000.npy ... and prior.json."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rcvd.depth.model import load_depth
+from rcvd.items import array_name
+from rcvd.scene import Scene
+from rcvd.stages.bring_your_own import Sizes, read_depth_file
+from rcvd.store import Stage, Workspace, write_json
+
+logger = logging.getLogger(__name__)
+
+PRIOR = "prior.json"
+FILES_LOG_SIGMA = 0.15  # what is assumed of depth whose origin is not known
+
+
+@dataclass(frozen=True)
+class DepthSettings:
+    """backend: bundled or constant. weights: a checkpoint for it. folder: your own z instead."""
+
+    backend: str = "bundled"
+    weights: Path | None = None
+    folder: Path | None = None
+
+
+def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
+    scene = Scene(workspace.store.root)
+    todo = workspace.missing(array_name(k) for k in range(scene.n_frames))
+    frames = [int(Path(name).stem) for name in todo]
+    if settings.folder is not None:
+        prior = {
+            "backend": "files",
+            "metric": False,
+            "log_sigma": FILES_LOG_SIGMA,
+            "free_disparity_shift": False,
+        }
+        sizes = Sizes(scene.size, scene.source_size)
+        for k in workspace.track(frames, "depth"):
+            _save(workspace, k, read_depth_file(settings.folder, k, sizes))
+    else:
+        model = load_depth(settings.backend, workspace.store.device, settings.weights)
+        prior = {
+            "backend": settings.backend,
+            "metric": model.metric,
+            "log_sigma": model.log_sigma,
+            "free_disparity_shift": model.free_disparity_shift,
+        }
+        for k in workspace.track(frames, "depth"):
+            with torch.no_grad():
+                _save(workspace, k, model(scene.rgb(k)[None].to(workspace.store.device))[0])
+    logger.info("depth prior: %s", prior["backend"])
+    write_json(workspace.folder / PRIOR, prior)
+    return {"frames": scene.n_frames, **prior}
+
+
+def _save(workspace: Workspace, k: int, z: torch.Tensor) -> None:
+    with workspace.writing(array_name(k)) as part:
+        np.save(part, z.float().cpu().numpy())
+
+
+STAGE = Stage("depth", ("frames",), run)

@@ -1,0 +1,143 @@
+"""flow: displacement, validity and confidence of every directed pair, and pairs.txt."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rcvd.errors import UserError
+from rcvd.flow.consistency import ConsistencyOptions, check_flow
+from rcvd.flow.estimate import estimate_pair
+from rcvd.flow.model import FlowModel, load_flow
+from rcvd.flow.pairs import drop_weak_pairs, make_pairs, route, valid_fraction
+from rcvd.flow.prealign import StartOptions, start_flow
+from rcvd.geometry.camera import pixel_centres
+from rcvd.geometry.warp import inside
+from rcvd.items import pair_name, read_flow, write_flow, write_pairs
+from rcvd.scene import Scene
+from rcvd.stages.bring_your_own import (
+    Sizes,
+    flow_folder_pairs,
+    read_flow_file,
+    read_validity_file,
+)
+from rcvd.store import Stage, Workspace
+from rcvd.types import Flow, PairGraph
+
+logger = logging.getLogger(__name__)
+
+PAIRS = "pairs.txt"
+CACHED_FRAMES = 32  # so many frames stay in memory; pairs of one distance are neighbours
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """backend: dis. weights: a checkpoint for it. folder: your own flow instead.
+
+    rule: which pairs (method of Kopf et al. 2021, or denser). min_valid: share of valid pixels
+    below which a pair that is no neighbour is dropped.
+    """
+
+    backend: str = "dis"
+    weights: Path | None = None
+    folder: Path | None = None
+    rule: Literal["paper", "dense"] = "dense"
+    min_valid: float = 0.2
+    check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
+    start: StartOptions = field(default_factory=StartOptions)
+
+
+def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
+    scene = Scene(workspace.store.root)
+    if settings.folder is not None:
+        graph = flow_folder_pairs(settings.folder, scene.n_frames)
+    else:
+        graph = make_pairs(scene.n_frames, settings.rule)
+    todo = [(i, j) for i, j in _near_first(graph) if not _done(workspace, i, j)]
+    if settings.folder is not None:
+        sizes = Sizes(scene.size, scene.source_size)
+        for i, j in workspace.track(todo, "flow"):
+            _write(workspace, i, j, _own_flow(settings.folder, i, j, sizes, settings))
+    else:
+        model = load_flow(settings.backend, torch.device(workspace.store.device), settings.weights)
+        _estimate(workspace, settings, scene, model, todo)
+    kept = _drop_weak(workspace, graph, settings.min_valid)
+    with workspace.writing(PAIRS) as part:
+        write_pairs(part, kept)
+    backend = "files" if settings.folder else settings.backend
+    logger.info("flow: %s, %d directed pairs, %d kept", backend, len(graph.pairs), len(kept.pairs))
+    return {"backend": backend, "pairs": len(graph.pairs), "kept": len(kept.pairs)}
+
+
+def _near_first(graph: PairGraph) -> list[tuple[int, int]]:
+    """Directed pairs by distance, so that a distant pair finds the flows it is chained from."""
+    return sorted(((i, j) for i, j in graph.pairs.tolist()), key=lambda p: (abs(p[0] - p[1]), p))
+
+
+def _done(workspace: Workspace, i: int, j: int) -> bool:
+    """The array is written after the image, so it alone tells."""
+    return not workspace.missing([f"{pair_name(i, j)}.npy"])
+
+
+def _write(workspace: Workspace, i: int, j: int, flow: Flow) -> None:
+    stem = pair_name(i, j)
+    with workspace.writing(f"{stem}.npy") as array, workspace.writing(f"{stem}.png") as image:
+        write_flow(image, array, flow)
+
+
+def _estimate(
+    workspace: Workspace,
+    settings: FlowSettings,
+    scene: Scene,
+    model: FlowModel,
+    todo: list[tuple[int, int]],
+) -> None:
+    frame = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(workspace.store.device))
+    flow_of = lru_cache(CACHED_FRAMES)(lambda i, j: read_flow(workspace.folder, i, j))
+    known = {(i, j) for i, j in make_pairs(scene.n_frames, settings.rule).pairs.tolist()}
+    forward_only = [(i, j) for i, j in todo if i < j or (j, i) not in todo]
+    for i, j in workspace.track(forward_only, "flow"):
+        starts = [
+            start_flow(frame(a), frame(b), route(known, a, b), flow_of, settings.start)
+            for a, b in ((i, j), (j, i))
+        ]
+        ahead, back = (None if s is None else s[None].to(workspace.store.device) for s in starts)
+        pair = estimate_pair(model, frame(i)[None], frame(j)[None], ahead, back, settings.check)
+        for (a, b), flow in zip(((i, j), (j, i)), pair, strict=True):
+            _write(workspace, a, b, Flow(flow.displacement[0], flow.valid[0], flow.confidence[0]))
+
+
+def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings) -> Flow:
+    """A flow from files: checked against its opposite, or by its own validity image."""
+    forward = read_flow_file(folder, i, j, sizes)
+    valid = read_validity_file(folder, i, j, sizes)
+    if (folder / f"{pair_name(j, i)}.npy").exists():
+        backward = read_flow_file(folder, j, i, sizes)
+        checked = check_flow(forward[None], backward[None], settings.check)
+        flow = Flow(forward, checked.valid[0], checked.confidence[0])
+    else:
+        within = inside(pixel_centres(sizes.working) + forward, sizes.working)
+        flow = Flow(forward, within, within.float())
+    if valid is None:
+        return flow
+    return Flow(forward, flow.valid & valid, flow.confidence * valid)
+
+
+def _drop_weak(workspace: Workspace, graph: PairGraph, min_valid: float) -> PairGraph:
+    pairs = [(i, j) for i, j in graph.pairs.tolist()]
+    shares = [valid_fraction(read_flow(workspace.folder, i, j).valid) for i, j in pairs]
+    kept = drop_weak_pairs(graph, torch.stack(shares), min_valid)
+    weak = [(i, j) for i, j in pairs if abs(i - j) == 1 and shares[pairs.index((i, j))] < min_valid]
+    for i, j in weak:
+        logger.warning(
+            "frames %d -> %d: little of the flow is valid; kept, as neighbours are", i, j
+        )
+    if not any(share > 0 for share in shares):
+        raise UserError("no flow is valid between any two frames: is this one continuous shot?")
+    return kept
+
+
+STAGE = Stage("flow", ("frames",), run)

@@ -1,0 +1,320 @@
+"""The run folder: a folder per stage, each with a manifest of what made it; writes are atomic.
+
+A stage's key is the hash of its version, its settings (files by their content) and the keys of its
+inputs. Same key and done: skipped. Same key, not done: the missing items are computed. Another key:
+the old folder is moved aside and stays until the new one is done, so going back to the old settings
+after an interruption loses nothing.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from rcvd import __version__
+from rcvd.errors import UserError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MANIFEST = "stage.json"
+REPORT = "report.json"
+MARKER = "rcvd.json"
+
+Advance = Callable[[int], None]
+"""Call it with the number of items finished since the last call."""
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""A progress display: Progress(title, total) gives the function that advances it."""
+
+
+def no_progress(title: str, total: int) -> AbstractContextManager[Advance]:
+    """The display of a library call: none."""
+    return nullcontext(lambda _: None)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the pipeline: the stages it reads and the function that fills its folder.
+
+    run: called with the stage's `Workspace`, the settings section named like the stage, and those
+    of `also`; returns the key numbers for report.json.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    run: Callable[..., dict[str, Any]]
+    version: int = 1  # raise it when the meaning of the output changes
+    also: tuple[str, ...] = ()  # further settings sections it depends on
+
+
+@dataclass(frozen=True)
+class Store:
+    """The run folder of one scene. root: the scene's top folder; stage folders lie under run/."""
+
+    root: Path
+    progress: Progress = no_progress
+    device: str = "cpu"
+    seed: int = 0
+
+    @property
+    def run_folder(self) -> Path:
+        return self.root / "run"
+
+    def folder(self, stage: str) -> Path:
+        return self.run_folder / stage
+
+    def manifest(self, stage: str) -> dict[str, Any]:
+        """What made the stage's folder; empty where there is none.
+
+        Raises:
+            UserError: the manifest cannot be read.
+        """
+        return read_json(self.folder(stage) / MANIFEST) if self.exists(stage) else {}
+
+    def exists(self, stage: str) -> bool:
+        return (self.folder(stage) / MANIFEST).exists()
+
+    def done(self, stage: str) -> bool:
+        return bool(self.manifest(stage).get("done"))
+
+    def open(self) -> bool:
+        """Make the folder ours, or check that it is; True if it is new.
+
+        Raises:
+            UserError: the folder holds somebody else's files, or cannot be written.
+        """
+        marker = self.run_folder / MARKER
+        if marker.exists():
+            return False
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"{self.root} is a file; name a folder for the scene with --out")
+        if self.root.exists() and any(self.root.iterdir()):
+            raise UserError(
+                f"{self.root} is not empty and was not made by rcvd; name another folder with --out"
+            )
+        try:
+            self.run_folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.root}: {error.strerror}") from error
+        write_json(marker, {"made_by": f"rcvd {__version__}"})
+        return True
+
+    def discard(self) -> None:
+        """Remove the run, and the scene folder if nothing else is in it."""
+        shutil.rmtree(self.run_folder)
+        if not any(self.root.iterdir()):
+            self.root.rmdir()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock dies with the process.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        lock = FileLock(self.run_folder / ".lock", timeout=0)
+        try:
+            with lock:
+                yield
+        except Timeout:
+            raise UserError(
+                f"another rcvd process works on {self.root}; wait for it or name another --out"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a running stage sees: its own folder to write, its inputs' folders to read."""
+
+    store: Store
+    stage: Stage
+
+    @property
+    def folder(self) -> Path:
+        return self.store.folder(self.stage.name)
+
+    def input(self, stage: str) -> Path:
+        """The folder of a finished input stage; any other stage is refused."""
+        if stage not in self.stage.inputs:
+            raise ValueError(f"stage '{self.stage.name}' does not declare '{stage}' as an input")
+        return self.store.folder(stage)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A temporary path that becomes the item `name` only if the block succeeds."""
+        with writing(self.folder / name) as part:
+            yield part
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """The items a resumed stage still has to compute."""
+        return [name for name in names if not (self.folder / name).exists()]
+
+    def track(self, items: list[T], title: str) -> Iterator[T]:
+        """The items, one by one, behind a progress bar."""
+        with self.store.progress(title, len(items)) as advance:
+            for item in items:
+                yield item
+                advance(1)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` (same suffix) that replaces it only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON atomically."""
+    with writing(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON of ours.
+
+    Raises:
+        UserError: missing or damaged; the text names the file.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); delete its folder to have it made again"
+        ) from error
+
+
+def content_hash(path: Path) -> str:
+    """sha256 of a file's bytes, or of a folder's file names and bytes."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for item in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{item.relative_to(path)}\0{content_hash(item)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _recipe_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        if not value.exists():
+            raise UserError(f"{value} does not exist")
+        return {"content": content_hash(value)}
+    if isinstance(value, dict):
+        return {key: _recipe_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_recipe_value(item) for item in value]
+    return value
+
+
+def recipe_of(store: Store, stage: Stage, *sections: Any) -> dict[str, Any]:
+    """Everything the stage's output depends on, as JSON; sections: its own and those of `also`."""
+    own, *others = (_recipe_value(dataclasses.asdict(section)) for section in sections)
+    recipe = {
+        "version": stage.version,
+        "settings": own | dict(zip(stage.also, others, strict=True)),
+        "seed": store.seed,
+        "inputs": {name: store.manifest(name).get("key") for name in stage.inputs},
+    }
+    return json.loads(json.dumps(recipe))
+
+
+def key_of(recipe: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """One text for each value that differs between two recipes."""
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += changes(a, b, "" if name in ("settings", "inputs") else f"{prefix}{name}.")
+        elif a != b:
+            label = f"{prefix}{name}"
+            short = all(isinstance(x, (int, float, str, bool, type(None))) for x in (a, b))
+            readable = short and not any(isinstance(x, str) and len(x) == 16 for x in (a, b))
+            found.append(f"{label}: {a} -> {b}" if readable else label)
+    return found
+
+
+def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
+    """Bring one stage up to date; True if it had work to do.
+
+    sections: the stage's settings and those of `stage.also`.
+
+    Raises:
+        UserError: what the stage raises for its user.
+    """
+    for name in stage.inputs:
+        if not store.done(name):
+            raise RuntimeError(f"stage '{name}' has not finished in {store.root}")
+    recipe = recipe_of(store, stage, *sections)
+    key = key_of(recipe)
+    manifest = store.manifest(stage.name)
+    if manifest.get("key") == key and manifest["done"]:
+        logger.info("%s: up to date, skipped", stage.name)
+        return False
+    _prepare_folder(store, stage.name, key, recipe)
+    started = time.perf_counter()
+    numbers = stage.run(Workspace(store, stage), *sections)
+    report = {
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "device": store.device,
+        **numbers,
+    }
+    write_json(store.folder(stage.name) / REPORT, report)
+    _write_manifest(store, stage.name, key, recipe, done=True)
+    for stale in store.run_folder.glob(f".old-{stage.name}-*"):
+        shutil.rmtree(stale)
+    logger.info("%s: done in %.1f s", stage.name, report["seconds"])
+    return True
+
+
+def _prepare_folder(store: Store, name: str, key: str, recipe: dict[str, Any]) -> None:
+    """Leave a folder of this key: the interrupted one, one that was moved aside, or a new one."""
+    folder, manifest = store.folder(name), store.manifest(name)
+    if manifest.get("key") == key:
+        logger.info("%s: resuming", name)
+        for part in folder.rglob(".part-*"):  # left by a kill
+            part.unlink()
+        return
+    if folder.exists():
+        changed = changes(manifest.get("recipe", {}), recipe)
+        logger.info("%s: computing again, changed: %s", name, "; ".join(changed) or "unknown")
+        aside = store.run_folder / f".old-{name}-{manifest.get('key', 'unknown')}"
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
+    else:
+        logger.info("%s: computing", name)
+    kept = store.run_folder / f".old-{name}-{key}"
+    if kept.exists():
+        logger.info("%s: going on with what these settings had left", name)
+        os.replace(kept, folder)
+    else:
+        _write_manifest(store, name, key, recipe, done=False)
+
+
+def _write_manifest(
+    store: Store, name: str, key: str, recipe: dict[str, Any], *, done: bool
+) -> None:
+    content = {"stage": name, "key": key, "done": done, "rcvd": __version__, "recipe": recipe}
+    write_json(store.folder(name) / MANIFEST, content)

@@ -1,0 +1,49 @@
+"""Items keep their values within the stated precision; damage is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rcvd import items
+from rcvd.errors import UserError
+from rcvd.types import Flow, PairGraph
+
+
+def test_flow_round_trip_within_half_a_step(tmp_path: Path) -> None:
+    displacement = torch.randn(20, 30, 2) * 40
+    displacement[0, 0] = 600.0
+    valid = torch.rand(20, 30) > 0.3
+    flow = Flow(displacement, valid, torch.rand(20, 30) * valid)
+    items.write_flow(tmp_path / "000003_000007.png", tmp_path / "000003_000007.npy", flow)
+    back = items.read_flow(tmp_path, 3, 7)
+    valid[0, 0] = False
+    assert torch.equal(back.valid, valid)
+    error = (back.displacement - displacement)[valid].abs().max()
+    assert 0 < error <= items.FLOW_STEP / 2 + 1e-6
+    assert (back.confidence - flow.confidence)[valid].abs().max() <= 1 / 255
+
+
+def test_masks_pictures_and_pairs_round_trip(tmp_path: Path) -> None:
+    mask = torch.rand(8, 9) > 0.5
+    items.write_mask(tmp_path / "m.png", mask)
+    assert torch.equal(items.read_mask(tmp_path / "m.png"), mask)
+    rgb = np.random.default_rng(0).integers(0, 255, (8, 9, 3), dtype=np.uint8)
+    items.write_png(tmp_path / "c.png", rgb)
+    assert np.array_equal((items.read_rgb(tmp_path / "c.png") * 255).permute(1, 2, 0).numpy(), rgb)
+    graph = PairGraph(torch.tensor([[0, 1], [1, 0], [0, 2]]), 3)
+    items.write_pairs(tmp_path / "pairs.txt", graph)
+    assert torch.equal(items.read_pairs(tmp_path / "pairs.txt", 3).pairs, graph.pairs)
+
+
+def test_damaged_items_are_named(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"x\.png is missing or damaged"):
+        items.read_png(tmp_path / "x.png")
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(UserError, match=r"x\.npy is missing or damaged"):
+        items.read_array(tmp_path / "x.npy")
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object))
+    with pytest.raises(UserError, match=r"o\.npy"):
+        items.read_array(tmp_path / "o.npy")
