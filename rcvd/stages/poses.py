@@ -7,8 +7,7 @@ diagnostics.json.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +17,15 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.export.cameras import write_cameras
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
-from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask, read_pairs
-from rcvd.items import write_mask
-from rcvd.masks.motion import refine_moving
-from rcvd.recon.deform import deformed_depth
+from rcvd.items import (
+    array_name,
+    frame_name,
+    read_array,
+    read_flow,
+    read_mask,
+    read_pairs,
+    write_mask,
+)
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
