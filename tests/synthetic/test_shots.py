@@ -100,7 +100,7 @@ def test_pan_is_blurred() -> None:
         float(blurred.rgb.diff(dim=d).abs().mean() / sharp.rgb.diff(dim=d).abs().mean())
         for d in (-1, -2)
     )
-    assert across < 0.75 * down
+    assert across < 0.85 * down
 
 
 def test_portrait_sees_the_same_scene_upright() -> None:
