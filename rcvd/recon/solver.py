@@ -32,6 +32,7 @@ from rcvd.types import Cameras, Deformation
 
 log = logging.getLogger(__name__)
 
+PRECISION = torch.float64  # of the normal equations; float32 loses the far pairs
 GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
 
 
@@ -65,7 +66,6 @@ class SolverOptions:
     max_steps: int = 20
     initial: InitialOptions = field(default_factory=InitialOptions)
     verdict: VerdictOptions = field(default_factory=VerdictOptions)
-    dtype: torch.dtype = torch.float64
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def solve(
     levels: list[dict[str, Any]] = []
     tell("first cameras", 0.0)
     state, lost = first_state(
-        matches, lens.focal, lens.centre, lens.aspect, options.initial, options.dtype
+        matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION
     )
     tell("coarse solve", 0.1)
     state = _coarse(matches, state, lens, options, levels)
@@ -144,8 +144,8 @@ def _lens(
 def _problem(
     matches: Matches, lens: _Lens, options: SolverOptions, grid: tuple[int, int], moves: bool
 ) -> Problem:
-    data = prepare(matches, lens.centre, lens.aspect, grid, options.dtype)
-    stiff = stiffness(matches, grid, options.smoothness, options.moving_factor, options.dtype)
+    data = prepare(matches, lens.centre, lens.aspect, grid, PRECISION)
+    stiff = stiffness(matches, grid, options.smoothness, options.moving_factor, PRECISION)
     priors = WeakPriors(
         log_focal=math.log(lens.focal),
         sigma_focal=options.sigma_focal,
@@ -229,7 +229,7 @@ def _row(name: str, run: Progress, began: float) -> dict[str, Any]:
 
 
 def _verdict(matches: Matches, state: State, lens: _Lens, options: SolverOptions) -> Verdict:
-    data = prepare(matches, lens.centre, lens.aspect, (1, 1), options.dtype)
+    data = prepare(matches, lens.centre, lens.aspect, (1, 1), PRECISION)
     figures = pair_figures(data, state)
     t, frames = matches.n_frames, (data.i, data.j)
     residuals = pair_residuals(data, state).uv.square().sum(1).sqrt()[data.confidence > 0]
