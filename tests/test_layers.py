@@ -13,7 +13,7 @@ LAYERS = (
     ("recon",),
     ("export", "evaluation"),
     ("video", "items", "store"),
-    ("scene", "stages", "viewer"),
+    ("scene", "stages", "viewer", "recognition"),
     ("settings", "pipeline"),
     ("status", "demo"),
     ("cli",),
