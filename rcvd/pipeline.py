@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,12 @@ import torch
 from rcvd import settings as settings_module
 from rcvd.errors import UserError
 from rcvd.scene import Scene
-from rcvd.stages import frames
+from rcvd.stages.depth import STAGE as DEPTH
+from rcvd.stages.depth import DepthSettings
+from rcvd.stages.flow import STAGE as FLOW
+from rcvd.stages.flow import FlowSettings
+from rcvd.stages.frames import STAGE as FRAMES
+from rcvd.stages.frames import FramesSettings
 from rcvd.store import Progress, Stage, Store, no_progress, run_stage
 
 logger = logging.getLogger(__name__)
@@ -21,12 +26,14 @@ logger = logging.getLogger(__name__)
 class Settings:
     """One section per stage, named like it. device: auto, cpu, cuda or cuda:N."""
 
-    frames: frames.FramesSettings
+    frames: FramesSettings
+    flow: FlowSettings = field(default_factory=FlowSettings)
+    depth: DepthSettings = field(default_factory=DepthSettings)
     device: str = "auto"
     seed: int = 0
 
 
-STAGES: tuple[Stage, ...] = (frames.STAGE,)
+STAGES: tuple[Stage, ...] = (FRAMES, FLOW, DEPTH)
 
 
 def make_settings(video: Path, preset: str | None = None, *layers: dict[str, Any]) -> Settings:
@@ -79,7 +86,8 @@ def run(
         with store.locked():
             for stage in STAGES[: names.index(until) + 1 if until else None]:
                 torch.manual_seed(settings.seed)
-                run_stage(store, stage, getattr(settings, stage.name))
+                sections = (getattr(settings, name) for name in (stage.name, *stage.also))
+                run_stage(store, stage, *sections)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(

@@ -15,6 +15,7 @@ LAYERS = (
     ("video", "items", "store"),
     ("scene", "stages", "viewer"),
     ("settings", "pipeline"),
+    ("status", "demo"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,1 @@
+"""Exact scenes: a batched ray-caster gives rgb, z, cameras, flow and moving masks, all true."""
