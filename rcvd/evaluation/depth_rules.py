@@ -153,22 +153,22 @@ def rule_c(
 ) -> DepthScore:
     """MegaSaM's: at an area of 384 x 512 pixels, prediction clipped, median scale and shift.
 
-    True depth is resized by nearest pixels, predictions bilinearly; the published description
-    does not say.
+    True depth and prediction are resized by nearest pixels; the published description does not
+    say, and MegaSaM's own output has that size already.
     """
     full = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR)
     h, w = full.true.shape[1:]
     factor = math.sqrt(C_AREA / (h * w))
     size = (int(h * factor), int(w * factor))
 
-    def small(maps: Tensor, how: int) -> Tensor:
-        resized = torch.stack([resize(m, size, how) for m in maps])
+    def small(maps: Tensor) -> Tensor:
+        resized = torch.stack([resize(m, size, cv2.INTER_NEAREST) for m in maps])
         return resized[:, : size[0] - size[0] % C_MULTIPLE, : size[1] - size[1] % C_MULTIPLE]
 
     stack = Stack(
-        small(full.predicted, cv2.INTER_LINEAR).clamp(*C_RANGE),
-        small(full.true, cv2.INTER_NEAREST),
-        small(full.known.float(), cv2.INTER_NEAREST) > 0,
+        small(full.predicted).clamp(*C_RANGE),
+        small(full.true),
+        small(full.known.float()) > 0,
         full.failure,
     )
     valid = _valid(stack, *C_RANGE)

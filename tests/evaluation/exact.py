@@ -40,8 +40,9 @@ def make(frames: int = 6, seed: int = 0, size: tuple[int, int] = SIZE) -> Exact:
     for k in range(frames):
         moving[k, h // 4 : h // 2, 4 + k : 4 + k + w // 6] = True
     z = torch.where(moving, 2.0, wall)
-    flow = induced_flow(z[:-1], poses[:-1], poses[1:], intrinsics[:-1], intrinsics[1:])[0]
-    flow = flow + 3.0 * moving[:-1, ..., None]
+    steps = [(slice(k, k + 1), slice(k + 1, k + 2)) for k in range(frames - 1)]
+    flows = [induced_flow(z[a], poses[a], poses[b], intrinsics[a], intrinsics[b]) for a, b in steps]
+    flow = torch.cat([f for f, _ in flows]) + 3.0 * moving[:-1, ..., None]
     rgb = torch.rand(frames, 3, h, w, generator=generator)
     times = torch.arange(frames, dtype=torch.float64) / 24
     return Exact(rgb, z.float(), cameras, moving, times, flow.float())
@@ -72,8 +73,8 @@ def noisy(prediction: Prediction, amount: float = 0.1, seed: int = 5) -> Predict
     maps = [prediction.depth(k) for k in range(prediction.count)]
     maps = [m * (amount * torch.randn(m.shape, generator=generator)).exp() for m in maps]
     twist = amount * torch.randn(prediction.count, 6, generator=generator).double()
-    spread = prediction.world_from_cam[:, :3, 3].std()
-    twist[:, :3] *= spread
+    spread = prediction.world_from_cam[:, :3, 3].std(0).norm()
+    twist[:, :3] *= float(spread)
     poses = prediction.world_from_cam @ se3_exp(twist)
     return replace(prediction, world_from_cam=poses, depth=maps.__getitem__)
 

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, exac
 def run(
     data: tuple[Path, dict[str, exact.Exact]],
     profile: str,
-    predictions: dict[str, Prediction | None],
+    predictions: Mapping[str, Prediction | None],
 ) -> Result:
     chosen = PROFILES[profile]
     truths = sintel.read_sintel(data[0], render=chosen.render or "final")
@@ -93,7 +94,7 @@ def test_a_perfect_prediction_scores_zero(
             elif name.startswith("auc"):
                 assert value == 100
             else:
-                assert abs(value) < (2e-2 if profile == "C" else 1e-3), (profile, name)
+                assert abs(value) < 1e-3, name
     disturbed = {n: exact.noisy(exact.predict(s, 0.5)) for n, s in data[1].items()}
     for row in run(data, profile, disturbed).rows:
         errors = [v for n, v in row.metrics.items() if n.endswith(("abs_rel", "ate", "rpe_t"))]
@@ -160,7 +161,7 @@ def test_hand_checked_numbers(tmp_path: Path) -> None:
     assert a["median.rmse"] == pytest.approx(math.sqrt(1.5**2 / 2))
     assert a["median.delta1"] == 0.5
     # sum |2 s - 1| + |3 s - 3| is least at s = 1
-    assert a["scale.abs_rel"] == pytest.approx((1 + 0) / 2, abs=1e-3)
+    assert a["scale.abs_rel"] == pytest.approx((1 + 0) / 2, abs=5e-3)  # ten rounds
     # a line through both: no error
     strict = metrics("strict")
     assert strict["lad.abs_rel"] == pytest.approx(0, abs=1e-6)
@@ -236,10 +237,14 @@ def test_damaged_files_are_one_line(
     sintel.write_sintel(tmp_path, "alley_2", scene.rgb, scene.z, scene.cameras, scene.flow)
     path = tmp_path / "training" / victim
     path.write_bytes(content) if content is not None else path.unlink()
+
+    def read_all() -> None:
+        depth = sintel.read_sintel(tmp_path)[0].depth
+        assert depth is not None
+        depth(1)
+
     with pytest.raises(UserError, match=message) as error:
-        truth = sintel.read_sintel(tmp_path)[0]
-        assert truth.depth is not None
-        truth.depth(1)
+        read_all()
     assert "\n" not in str(error.value)
 
 
