@@ -7,8 +7,7 @@ diagnostics.json.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +17,16 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.export.cameras import write_cameras
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
-from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask, read_pairs
-from rcvd.items import write_mask
-from rcvd.masks.motion import refine_moving
-from rcvd.recon.deform import deformed_depth
+from rcvd.items import (
+    array_name,
+    frame_name,
+    read_array,
+    read_flow,
+    read_mask,
+    read_pairs,
+    write_mask,
+)
+from rcvd.recon.deform import disparity_unit
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
@@ -42,7 +47,7 @@ class PosesSettings:
     focal: float | None = None
     hfov: float | None = None
     intrinsics: tuple[float, ...] | None = None
-    refine_masks: bool = True
+    refine_masks: bool = False
     matches: MatchOptions = field(default_factory=MatchOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
 
@@ -74,14 +79,14 @@ def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
     inputs = _Inputs(scene, workspace, z, [(i, j) for i, j in graph.pairs.tolist()])
     options = _solver_options(settings, read_json(depth_folder / "prior.json"))
     known = known_intrinsics(settings, scene)
-    solution = _solve(inputs, moving, settings, options, known)
+    solution, unit = _solve(inputs, moving, settings, options, known)
     if settings.refine_masks and solution.verdict.name == "ok":
         refined = _refine(inputs, moving, solution)
         changed = float((refined != moving).float().mean())
         logger.info("masks: %.2f %% of the pixels changed by the solver's residuals", 100 * changed)
         moving = refined
-        solution = _solve(inputs, moving, settings, options, known)
-    _write(workspace, scene, solution, moving)
+        solution, unit = _solve(inputs, moving, settings, options, known)
+    _write(workspace, scene, solution, unit, moving)
     return {"verdict": solution.verdict.name, "figures": _figures(solution)}
 
 
@@ -122,7 +127,7 @@ def _solve(
     settings: PosesSettings,
     options: SolverOptions,
     known: Float[Tensor, "4"] | None,
-) -> Solution:
+) -> tuple[Solution, Float[Tensor, "t"]]:
     scene, workspace = inputs.scene, inputs.workspace
     frames = ((scene.rgb(k), inputs.z[k], moving[k]) for k in range(scene.n_frames))
     matches = build_matches(frames, inputs.flows(), inputs.z, moving, settings.matches)
@@ -136,7 +141,7 @@ def _solve(
 
         solution = solve(matches.to(workspace.store.device), options, known, tell)
     logger.info("%s", ", ".join(f"{k} {v}" for k, v in _figures(solution).items()))
-    return solution
+    return solution, disparity_unit(matches)
 
 
 def _refine(
@@ -157,7 +162,11 @@ def _figures(solution: Solution) -> dict[str, Any]:
 
 
 def _write(
-    workspace: Workspace, scene: Scene, solution: Solution, moving: Bool[Tensor, "t h w"]
+    workspace: Workspace,
+    scene: Scene,
+    solution: Solution,
+    unit: Float[Tensor, "t"],
+    moving: Bool[Tensor, "t h w"],
 ) -> None:
     with workspace.writing("cameras.npz") as part:
         write_cameras(part, solution.cameras, scene.times)
@@ -166,6 +175,7 @@ def _write(
             part,
             log_scale=solution.deformation.log_scale.cpu().numpy(),
             shift=solution.shift.cpu().numpy(),
+            unit=unit.cpu().numpy(),
         )
     for k in range(scene.n_frames):
         with workspace.writing(f"masks/{frame_name(k)}") as part:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import rigid, so3_exp
+from rcvd.synthetic.objects import Triple
 
 Curve = Callable[[Tensor], Tensor]
 SHAKE_HZ = (0.45, 0.9, 1.7, 2.9)  # a hand's sway and tremor
@@ -44,7 +45,7 @@ def shake(rng: random.Random, amplitude: float) -> Curve:
     return curve
 
 
-def sway(rng: random.Random, extent: tuple[float, float, float]) -> Curve:
+def sway(rng: random.Random, extent: Triple) -> Curve:
     """Of the share of the clip in [0, 1]: from one side to the other along X, bending in Y and Z.
 
     extent: half sizes of the gesture, metres.
@@ -63,3 +64,24 @@ def sway(rng: random.Random, extent: tuple[float, float, float]) -> Curve:
 def path_length(world_from_cam: Float[Tensor, "t 4 4"]) -> float:
     """Sum of the distances between consecutive camera centres."""
     return float(world_from_cam[:, :3, 3].diff(dim=0).norm(dim=-1).sum())
+
+
+def hand_held(
+    rng: random.Random,
+    eye: Triple,
+    target: Triple,
+    extent: Triple,
+    tremor: float = 0.006,
+    duration: float = 1.6,
+) -> Callable[[Tensor], Tensor]:
+    """A path that sways around `eye` and keeps looking near `target`."""
+    gesture, wobble = sway(rng, extent), shake(rng, tremor)
+    gaze, tilt = shake(rng, 2.5 * tremor), shake(rng, tremor)
+    middle, goal = (torch.tensor(p, dtype=torch.float64) for p in (eye, target))
+
+    def path(share: Float[Tensor, "t"]) -> Float[Tensor, "t 4 4"]:
+        times = share * duration
+        at = middle + gesture(share) + wobble(times)
+        return look_at(at, goal + gaze(times), tilt(times)[:, 0])
+
+    return path

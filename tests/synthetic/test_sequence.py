@@ -5,8 +5,8 @@ from torch.nn.functional import max_pool2d
 
 from rcvd.geometry import warp
 from rcvd.geometry.camera import pixel_centres
+from rcvd.synthetic.catalogue import make_sequence
 from rcvd.synthetic.sequence import Sequence
-from rcvd.synthetic.shots import make_sequence
 
 SIZE = (112, 192)
 
