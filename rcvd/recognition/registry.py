@@ -38,7 +38,6 @@ from rcvd.recognition.preprocessing import (
     VIDEO_RESNET_INPUT,
 )
 
-
 TOY = (20, 64, 64)
 SMALL = (12, 32, 32)
 
