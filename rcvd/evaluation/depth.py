@@ -75,8 +75,7 @@ def sequence_metrics(
     """
     valid = valid & (predicted > 0)
     if not bool(valid.any()):
-        nothing = dict.fromkeys(NAMES, float("nan"))
-        return dict.fromkeys(("all",) if moving is None else ("all", "static", "moving"), nothing)
+        return masked_metrics(predicted, true, valid, moving)
     predicted, true = predicted.double(), true.double()
     aligned = FITS[fit](predicted[valid], true[valid]).apply(predicted)
     return masked_metrics(aligned, true, valid, moving)

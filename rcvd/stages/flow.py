@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,7 +12,7 @@ from rcvd.errors import UserError
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
 from rcvd.flow.estimate import estimate_pair
 from rcvd.flow.model import FlowModel, load_flow
-from rcvd.flow.pairs import Rule, drop_weak_pairs, make_pairs, route, valid_fraction
+from rcvd.flow.pairs import drop_weak_pairs, make_pairs, route, valid_fraction
 from rcvd.flow.prealign import StartOptions, start_flow
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import inside
@@ -44,7 +44,7 @@ class FlowSettings:
     backend: str = "dis"
     weights: Path | None = None
     folder: Path | None = None
-    rule: Rule = "dense"
+    rule: Literal["paper", "dense"] = "dense"
     min_valid: float = 0.2
     check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
     start: StartOptions = field(default_factory=StartOptions)
@@ -104,8 +104,8 @@ def _estimate(
             start_flow(frame(a), frame(b), route(known, a, b), flow_of, settings.start)
             for a, b in ((i, j), (j, i))
         ]
-        initial = [None if s is None else s[None].to(workspace.store.device) for s in starts]
-        pair = estimate_pair(model, frame(i)[None], frame(j)[None], *initial, settings.check)
+        ahead, back = (None if s is None else s[None].to(workspace.store.device) for s in starts)
+        pair = estimate_pair(model, frame(i)[None], frame(j)[None], ahead, back, settings.check)
         for (a, b), flow in zip(((i, j), (j, i)), pair, strict=True):
             _write(workspace, a, b, Flow(flow.displacement[0], flow.valid[0], flow.confidence[0]))
 

@@ -1,0 +1,133 @@
+"""Fine-tunes the depth network on one clip while its cameras are fixed (Kopf et al. 2021, 3.3).
+
+What is trained is phi d(theta): the solved deformation stays fixed. A tenth of the pairs is held
+out; the weights that do best on it are kept, and never worse ones than those of the start.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from rcvd.depth.model import DepthModel
+from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneLoss, FinetuneOptions, Pair
+
+logger = logging.getLogger(__name__)
+
+WARM_UP = 20  # steps over which the learning rate rises
+MAX_GRADIENT = 1.0  # norm to which gradients are clipped
+
+
+@dataclass(frozen=True)
+class FinetuneReport:
+    """losses: held-out loss at the start and at each evaluation; best: which of them was kept."""
+
+    losses: tuple[float, ...]
+    at_steps: tuple[int, ...]
+    best: int
+    seconds: float
+
+
+def split_pairs(
+    pairs: Sequence[Pair], share: float, generator: torch.Generator
+) -> tuple[list[Pair], list[Pair]]:
+    """Training pairs and held-out ones; both directions of a pair go to the same side.
+
+    At least one pair is held out and one trained on, if there are two.
+    """
+    undirected = sorted({(min(p), max(p)) for p in pairs})
+    order = torch.randperm(len(undirected), generator=generator).tolist()
+    n = min(max(1, round(share * len(undirected))), len(undirected) - 1)
+    kept_out = {undirected[k] for k in order[:n]}
+    train = [p for p in pairs if (min(p), max(p)) not in kept_out]
+    return train, [p for p in pairs if (min(p), max(p)) in kept_out]
+
+
+def finetune(
+    model: DepthModel,
+    pairs: Sequence[Pair],
+    frames: FinetuneFrames,
+    options: FinetuneOptions | None = None,
+    device: torch.device | str = "cpu",
+    advance: Callable[[int], object] = lambda _: None,
+) -> FinetuneReport:
+    """Trains the model in place on the clip's pairs and leaves the best weights in it.
+
+    Best is the smallest held-out loss, the start included: the model never ends worse on held-out
+    pairs. Deterministic on the CPU unless the time runs out. `advance` is called with 1 after each
+    step. A model that cannot be trained, or fewer than two pairs, is left as it is.
+    """
+    options = options or FinetuneOptions()
+    began = time.monotonic()
+    generator = torch.Generator().manual_seed(options.seed)
+    parameters = model.trainable_parameters(options.group)
+    train, held_out = split_pairs(pairs, options.held_out, generator)
+    if not parameters or not train or not held_out:
+        logger.info("fine-tuning: nothing to train (%d pairs)", len(pairs))
+        return FinetuneReport((), (), 0, 0.0)
+    held_out = _pick(held_out, options.held_out_limit, generator)
+    everything = model.trainable_parameters("all")
+    _require_grad(everything, False)
+    _require_grad(parameters, True)
+    try:
+        loss = FinetuneLoss(model, frames, options, torch.device(device))
+        report = _train(loss, parameters, train, held_out, generator, advance, began)
+    finally:
+        _require_grad(everything, True)
+    logger.info(
+        "fine-tuning: held-out loss %.4f -> %.4f after %d steps, %.0f s",
+        report.losses[0], report.losses[report.best], report.at_steps[-1], report.seconds,
+    )  # fmt: skip
+    return report
+
+
+def _train(
+    loss: FinetuneLoss,
+    parameters: list[nn.Parameter],
+    train: list[Pair],
+    held_out: list[Pair],
+    generator: torch.Generator,
+    advance: Callable[[int], object],
+    began: float,
+) -> FinetuneReport:
+    options = loss.options
+    rate = options.learning_rate or loss.model.learning_rate
+    optimiser = torch.optim.Adam(parameters, lr=rate)
+    losses, at_steps, best = [loss.held_out_loss(held_out)], [0], 0
+    kept = [p.detach().clone() for p in parameters]
+    every = max(1, options.steps // options.evaluations)
+    for step in range(1, options.steps + 1):
+        batch = _pick(train, options.pairs_per_step, generator)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, step / WARM_UP)
+        optimiser.zero_grad(set_to_none=True)
+        loss.training_loss(batch).backward()
+        nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
+        optimiser.step()
+        advance(1)
+        late = time.monotonic() - began > 60 * options.minutes
+        if step % every == 0 or late or step == options.steps:
+            losses.append(loss.held_out_loss(held_out))
+            at_steps.append(step)
+            if losses[-1] < losses[best]:
+                best = len(losses) - 1
+                kept = [p.detach().clone() for p in parameters]
+        if late:
+            break
+    with torch.no_grad():
+        for parameter, value in zip(parameters, kept, strict=True):
+            parameter.copy_(value)
+    return FinetuneReport(tuple(losses), tuple(at_steps), best, time.monotonic() - began)
+
+
+def _pick(pairs: list[Pair], count: int, generator: torch.Generator) -> list[Pair]:
+    order = torch.randperm(len(pairs), generator=generator)[:count]
+    return [pairs[int(k)] for k in order]
+
+
+def _require_grad(parameters: list[nn.Parameter], value: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(value)

@@ -1,0 +1,148 @@
+"""Dense triangulation: under solved cameras each flow vector is a measurement of depth.
+
+For pixel p of frame i with ray r and inverse depth rho = 1 / z, camera j sees the point at
+(a + rho b)_xy / (a + rho b)_z with a = R r and b = t of the transform from i to j. Against the
+flow's target, whose ray is (q, 1), the residual in pixels is e = (m + rho n) / w, where
+m = f (a_xy - q a_z), n = f (b_xy - q b_z) and w = a_z + rho b_z = z_{i->j} / z. So |m|^2, m.n and
+|n|^2 are all that the estimation needs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rcvd.geometry.camera import pixel_centres
+from rcvd.geometry.views import frames_from_frames, view_rays
+from rcvd.types import Cameras, Flow
+
+MIN_DEPTH_RATIO = 0.02  # z_{i->j} / z below this: behind or upon camera j
+MAX_STEP = 0.4  # of log depth, per iteration
+
+
+@dataclass(frozen=True)
+class TriangulationOptions:
+    """flow_sigma: noise of the flow in pixels where its confidence is 1. prior_sigma: expected
+    error of the prior's log depth. start_kernel, end_kernel: robust kernel in pixels, annealed
+    over `iterations`. epipolar_limit: a flow vector further off its epipolar line, in pixels,
+    measures nothing.
+    """
+
+    flow_sigma: float = 0.35
+    prior_sigma: float = 0.5
+    start_kernel: float = 40.0
+    end_kernel: float = 1.2
+    epipolar_limit: float = 2.0
+    iterations: int = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Log depth per pixel by triangulation, prior included, with its standard deviation.
+
+    measured_sigma: standard deviation of the flow measurements alone (infinite without any).
+    agreement: share of the valid flow vectors within the kernel of the estimate, 0 without any.
+    """
+
+    log_z: Float[Tensor, "h w"]
+    sigma: Float[Tensor, "h w"]
+    measured_sigma: Float[Tensor, "h w"]
+    agreement: Float[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The scalars of all flow vectors leaving one frame (module docstring), per target frame."""
+
+    mm: Float[Tensor, "k h w"]
+    mn: Float[Tensor, "k h w"]
+    nn: Float[Tensor, "k h w"]
+    a_z: Float[Tensor, "k h w"]
+    b_z: Float[Tensor, "k 1 1"]
+    weight: Float[Tensor, "k h w"]
+
+
+def _rows(
+    frame: int,
+    targets: Int[Tensor, "k"],
+    flow: Flow,
+    cameras: Cameras,
+    moving: Bool[Tensor, "h w"],
+    options: TriangulationOptions,
+) -> _Rows:
+    like = flow.displacement
+    pixels = pixel_centres(cameras.size, like.device, like.dtype)
+    source = torch.full_like(targets, frame)
+    ray = view_rays(cameras, source[:1], pixels[None])[0]
+    transform = frames_from_frames(cameras, targets, source, like)
+    # the target on the image plane at distance 1; the focal length makes the residuals pixels
+    q = view_rays(cameras, targets, pixels + like).movedim(-1, 1)[:, :2]
+    focal = cameras.intrinsics.to(like)[targets, :2, None, None]
+    a = torch.einsum("kab,hwb->kahw", transform[:, :3, :3], ray)
+    b = transform[:, :3, 3, None, None]
+    m, n = focal * (a[:, :2] - q * a[:, 2:]), focal * (b[:, :2] - q * b[:, 2:])
+    mm, mn, nn = (m * m).sum(1), (m * n).sum(1), (n * n).sum(1)
+    off_line = mm - mn.square() / nn.clamp(min=1e-12)
+    ok = flow.valid & ~moving & (off_line < options.epipolar_limit**2)
+    return _Rows(mm, mn, nn, a[:, 2], b[:, 2], flow.confidence * ok)
+
+
+def _normal_equation(
+    rows: _Rows, rho: Float[Tensor, "h w"], kernel: float, sigma: float
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"], Float[Tensor, "k h w"]]:
+    """Gradient and curvature of the robust cost in log depth, and the kernel's weights.
+
+    Geman-McClure weights 1 / (1 + |e|^2 / kernel^2)^2; de / d log z = -rho (n - e b_z) / w.
+    """
+    w = rows.a_z + rho * rows.b_z
+    inverse = 1 / w.clamp(min=MIN_DEPTH_RATIO)
+    n_times_we = rows.mn + rho * rows.nn
+    e2 = (rows.mm + rho * (rows.mn + n_times_we)).clamp(min=0) * inverse.square()
+    in_front = rows.weight * (w > MIN_DEPTH_RATIO)
+    robust = 1 / (1 + e2 / kernel**2).square()
+    n_e, b_e2 = n_times_we * inverse, rows.b_z * e2
+    j_e = (n_e - b_e2) * inverse
+    j_j = (rows.nn + rows.b_z * (b_e2 - 2 * n_e)) * inverse.square()
+    information = in_front * robust / sigma**2
+    gradient = -rho * (information * j_e).sum(0)
+    curvature = rho.square() * (information * j_j).sum(0)
+    return gradient, curvature, in_front * robust.sqrt()
+
+
+def triangulate_frame(
+    prior: Float[Tensor, "h w"],
+    frame: int,
+    targets: Int[Tensor, "k"],
+    flow: Flow,
+    cameras: Cameras,
+    moving: Bool[Tensor, "h w"],
+    options: TriangulationOptions | None = None,
+) -> Measured:
+    """Log depth of every pixel of `frame` from its flows to the frames `targets`, and its error.
+
+    Gauss-Newton per pixel, started at the prior's z > 0 (the deformed depth of the solver). The
+    kernel is annealed, so that flows which agree with each other win over one that does not.
+    Moving pixels and pixels without valid flow keep the prior.
+    """
+    options = options or TriangulationOptions()
+    rows = _rows(frame, targets, flow, cameras, moving, options)
+    log_prior = prior.log()
+    log_z = log_prior.clone()
+    prior_information = 1 / options.prior_sigma**2
+    ratio = options.end_kernel / options.start_kernel
+    for step in range(options.iterations):
+        kernel = options.start_kernel * ratio ** (step / max(options.iterations - 1, 1))
+        gradient, curvature, _ = _normal_equation(rows, (-log_z).exp(), kernel, options.flow_sigma)
+        gradient = gradient + prior_information * (log_z - log_prior)
+        log_z = log_z - (gradient / (curvature + prior_information)).clamp(-MAX_STEP, MAX_STEP)
+    _, curvature, kept = _normal_equation(
+        rows, (-log_z).exp(), options.end_kernel, options.flow_sigma
+    )
+    valid = rows.weight.sum(0)
+    return Measured(
+        log_z=log_z,
+        sigma=(curvature + prior_information).rsqrt(),
+        measured_sigma=curvature.rsqrt(),
+        agreement=kept.sum(0) / valid.clamp(min=1e-6),
+    )

@@ -1,0 +1,1 @@
+"""Looking at a finished scene: an interactive window and headless pictures."""

@@ -1,0 +1,134 @@
+"""Pictures of a scene without window, GPU or graphics driver: points splatted by depth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rcvd.geometry.camera import intrinsics_from_hfov, project
+from rcvd.geometry.pose import invert, rigid, transform_points
+from rcvd.types import Cameras
+from rcvd.viewer.scene import Segments, ViewScene, all_segments, load_view_scene, scene_depth
+
+BACKGROUND = (0.96, 0.96, 0.97)
+NEAR = 1e-3
+
+
+@dataclass(frozen=True)
+class ScreenshotOptions:
+    """size: (height, width) of the picture. lines: draw frusta and path. hfov: in radians.
+
+    back, up: the viewer stands that many scene depths behind and above the middle camera.
+    oversample: each pixel is the mean of this many squared. splat: points cover a square of
+    2 splat + 1 of the finer pixels.
+    """
+
+    size: tuple[int, int] = (720, 1280)
+    lines: bool = True
+    hfov: float = 0.9
+    back: float = 0.9
+    up: float = 0.35
+    oversample: int = 2
+    splat: int = 2
+
+
+def screenshot(
+    scene_dir: Path, out_png: Path, options: ScreenshotOptions = ScreenshotOptions()
+) -> None:
+    """Writes a picture of a scene folder's points, camera path and frusta.
+
+    Raises:
+        UserError: the folder lacks points.ply or cameras.npz.
+    """
+    picture = render(load_view_scene(scene_dir), options)
+    levels = (picture * 255).round().to(torch.uint8).flip(-1).numpy()  # RGB to OpenCV's BGR
+    out_png.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
+
+
+def render(scene: ViewScene, options: ScreenshotOptions) -> Float[Tensor, "h w 3"]:
+    """The picture in [0, 1] from behind and above the middle camera."""
+    fine = tuple(n * options.oversample for n in options.size)
+    viewer = viewer_camera(scene, options, (fine[0], fine[1]))
+    canvas = Canvas((fine[0], fine[1]))
+    shown = one_moment(scene)
+    canvas.add(viewer, scene.points.xyz[shown], scene.points.rgb[shown], options.splat)
+    if options.lines:
+        for xyz, rgb in line_points(viewer, all_segments(scene)):
+            canvas.add(viewer, xyz, rgb, options.oversample // 2)
+    picture = canvas.rgb.reshape(fine[0], fine[1], 3).movedim(-1, 0)[None]
+    return torch.nn.functional.avg_pool2d(picture, options.oversample)[0].movedim(0, -1)
+
+
+def one_moment(scene: ViewScene) -> Bool[Tensor, "n"]:
+    """True for static points, and for moving ones of the frame nearest to the middle one.
+
+    A mover of all frames at once would be a row of ghosts.
+    """
+    points = scene.points
+    if not bool(points.moving.any()):
+        return ~points.moving
+    distance = (points.frame - len(scene.cameras.world_from_cam) // 2).abs()
+    return ~points.moving | (distance == distance[points.moving].min())
+
+
+def viewer_camera(scene: ViewScene, options: ScreenshotOptions, size: tuple[int, int]) -> Cameras:
+    """One camera behind and above the middle one, looking at the middle of the points."""
+    poses = scene.cameras.world_from_cam.float()
+    middle, depth = poses[len(poses) // 2], scene_depth(scene)
+    right, down, forward = middle[:3, 0], middle[:3, 1], middle[:3, 2]
+    target = middle[:3, 3] + depth * forward
+    eye = middle[:3, 3] - options.back * depth * forward - options.up * depth * down
+    z = torch.nn.functional.normalize(target - eye, dim=0)
+    x = torch.nn.functional.normalize(right - (right @ z) * z, dim=0)
+    rotation = torch.stack([x, torch.linalg.cross(z, x), z], 1)
+    intrinsics = intrinsics_from_hfov(options.hfov, size).float()
+    return Cameras(rigid(rotation, eye)[None], intrinsics[None], torch.zeros(1), size)
+
+
+class Canvas:
+    """A picture with a depth per pixel; nearer points win, in any order of drawing."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self.rgb = torch.tensor(BACKGROUND).repeat(size[0] * size[1], 1)
+        self.z = torch.full((size[0] * size[1],), torch.inf)
+
+    def add(
+        self, viewer: Cameras, xyz: Float[Tensor, "n 3"], rgb: Float[Tensor, "n 3"], radius: int
+    ) -> None:
+        """Draws points as squares of 2 radius + 1 pixels."""
+        h, w = self.size
+        seen = transform_points(invert(viewer.world_from_cam[0]), xyz.float())
+        front = seen[:, 2] > NEAR
+        seen, rgb = seen[front], rgb[front]
+        corner = project(seen, viewer.intrinsics[0]).floor()
+        for dy in range(-radius, radius + 1):
+            for dx in range(-radius, radius + 1):
+                x, y = corner[:, 0] + dx, corner[:, 1] + dy
+                inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+                index = (y[inside] * w + x[inside]).long()
+                z, colour = seen[inside, 2], rgb[inside]
+                self.z.scatter_reduce_(0, index, z, "amin")
+                wins = z == self.z[index]
+                self.rgb[index[wins]] = colour[wins]
+
+
+def line_points(
+    viewer: Cameras, segments: Segments
+) -> list[tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]]:
+    """Points along each segment in front of the viewer, at most one pixel apart."""
+    cam_from_world = invert(viewer.world_from_cam[0])
+    drawn = []
+    for start, end, rgb in zip(segments.start, segments.end, segments.rgb, strict=True):
+        ends = torch.stack([start, end])
+        seen = transform_points(cam_from_world, ends)
+        if bool((seen[:, 2] <= NEAR).any()):
+            continue
+        pixels = project(seen, viewer.intrinsics[0])
+        count = int((pixels[1] - pixels[0]).abs().max().clamp(max=4 * max(viewer.size))) + 2
+        share = torch.linspace(0, 1, count)[:, None]
+        drawn.append((start + share * (end - start), rgb.expand(count, 3)))
+    return drawn

@@ -1,0 +1,26 @@
+"""A small scene to write: turning cameras and a few points."""
+
+import torch
+
+from rcvd.geometry.pose import se3_exp
+from rcvd.types import Cameras, PointCloud
+
+
+def cameras(frames: int = 5, k1: float = 0.0, shared: bool = True) -> Cameras:
+    generator = torch.Generator().manual_seed(3)
+    poses = se3_exp(torch.randn(frames, 6, dtype=torch.float64, generator=generator))
+    intrinsics = torch.tensor([[90.0, 91.0, 50.5, 30.25]], dtype=torch.float64).repeat(frames, 1)
+    if not shared:
+        intrinsics[:, 0] += torch.arange(frames)
+    return Cameras(poses, intrinsics, torch.full((frames,), k1, dtype=torch.float64), (61, 101))
+
+
+def points(n: int = 50) -> PointCloud:
+    generator = torch.Generator().manual_seed(4)
+    return PointCloud(
+        xyz=torch.randn(n, 3, generator=generator),
+        rgb=torch.randint(0, 256, (n, 3), generator=generator) / 255,
+        confidence=torch.rand(n, generator=generator),
+        frame=torch.randint(0, 5, (n,), generator=generator),
+        moving=torch.rand(n, generator=generator) > 0.5,
+    )

@@ -1,0 +1,192 @@
+"""Fine-tuning: exact depth has no loss, a wrong one improves, and nothing ends worse."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from rcvd.recon.depth_losses import gradient_loss, reprojection_losses, target_loss
+from rcvd.recon.finetune import finetune, split_pairs
+from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
+from tests.recon.plane_scene import BACKDROP, PANEL, WALKER, PlaneScene, cameras
+
+SIZE = (32, 48)
+N = 5
+PAIRS = [(i, j) for i in range(N) for j in range(N) if i != j]
+
+
+class TinyDepth(nn.Module):
+    """A few convolutions: fast, and bad at the start."""
+
+    metric, trainable, free_disparity_shift = False, True, False
+    log_sigma, learning_rate = 0.3, 3e-3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(5, 16, 5, padding=2), nn.GELU(), nn.Conv2d(16, 16, 5, padding=2), nn.GELU()
+        )
+        self.head = nn.Conv2d(16, 1, 3, padding=1)
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        h, w = rgb.shape[-2:]
+        y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+        place = torch.stack([y, x]).expand(len(rgb), 2, h, w)
+        return (self.head(self.features(torch.cat([rgb, place], 1)))[:, 0] + 1.2).exp()
+
+    def trainable_parameters(self, group: str) -> list[nn.Parameter]:
+        modules = {"decoder": [self.head], "all": [self]}[group]
+        return [p for m in modules for p in m.parameters()]
+
+
+def frames_of(scene: PlaneScene, model: TinyDepth, with_target: bool = False) -> FinetuneFrames:
+    with torch.no_grad():
+        first = {i: model(scene.rgb(i)[None])[0] for i in range(N)}
+
+    def target(i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return scene.depth(i).log(), torch.full(SIZE, 0.01)
+
+    return FinetuneFrames(
+        cameras=scene.cameras,
+        rgb=scene.rgb,
+        flow=scene.flow,
+        moving=scene.moving,
+        log_scale=lambda _: torch.zeros(SIZE),
+        first=first.__getitem__,
+        target=target if with_target else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def scene() -> PlaneScene:
+    return PlaneScene(cameras(N, SIZE, step=0.15), (BACKDROP, PANEL, WALKER))
+
+
+def abs_rel(scene: PlaneScene, model: TinyDepth) -> float:
+    with torch.no_grad():
+        z = torch.stack([model(scene.rgb(i)[None])[0] for i in range(N)])
+    truth = torch.stack([scene.depth(i) for i in range(N)])
+    return float((z / truth - 1).abs().mean())
+
+
+def test_losses_vanish_on_the_truth_only(scene: PlaneScene) -> None:
+    z = torch.stack([scene.depth(0), scene.depth(1)])
+    i, j = torch.tensor([0, 1]), torch.tensor([1, 0])
+    flow = scene.flows(0, [1]), scene.flows(1, [0])
+    both = replace(
+        flow[0],
+        displacement=torch.cat([f.displacement for f in flow]),
+        valid=torch.cat([f.valid for f in flow]),
+        confidence=torch.cat([f.confidence for f in flow]),
+    )
+    static = ~torch.stack([scene.moving(0), scene.moving(1)])
+    spatial, ratio = reprojection_losses(z, z.flip(0), i, j, both, static, scene.cameras, 5.0)
+    assert spatial < 2e-3
+    assert ratio < 2e-3
+    moving, _ = reprojection_losses(z, z.flip(0), i, j, both, static | True, scene.cameras, 5.0)
+    assert moving > 2 * spatial
+    wrong, off = reprojection_losses(1.1 * z, z.flip(0), i, j, both, static, scene.cameras, 5.0)
+    assert wrong > 0.1
+    assert off == pytest.approx(0.0953, rel=0.1)
+
+
+def test_target_and_gradient_terms(scene: PlaneScene) -> None:
+    z = scene.depth(0)[None]
+    sigma = torch.full_like(z, 0.05)
+    sigma[:, :, :10] = torch.inf
+    assert target_loss(z, z.log(), sigma, 0.05) < 1e-6
+    shifted = target_loss(z * 1.1, torch.where(sigma.isinf(), torch.nan, z.log()), sigma, 0.05)
+    assert float(shifted) == pytest.approx(0.0953, rel=1e-3)
+    moving = scene.moving(0)[None]
+    assert gradient_loss(2 * z, z, moving, 0.1) < 1e-6
+    tilted = z * torch.linspace(1, 2, SIZE[1])
+    assert gradient_loss(tilted, z, moving, 0.1) > 1e-3
+
+
+def test_gradients_of_the_losses() -> None:
+    torch.manual_seed(0)
+    scene = PlaneScene(cameras(2, (6, 8), step=0.15), (BACKDROP,))
+    flow = scene.flows(0, [1])
+    flow = replace(
+        flow, displacement=flow.displacement.double() + 0.3, confidence=flow.confidence.double()
+    )
+    i, j, static = torch.tensor([0]), torch.tensor([1]), torch.ones(1, 6, 8, dtype=torch.bool)
+
+    def total(log_i: torch.Tensor, log_j: torch.Tensor) -> torch.Tensor:
+        args = (i, j, flow, static, scene.cameras, 5.0)
+        return sum(reprojection_losses(log_i.exp(), log_j.exp(), *args), torch.zeros(()))
+
+    noise = 0.01 * torch.rand(2, 1, 6, 8, dtype=torch.float64)
+    start = [
+        (scene.depth(k)[None].double().log() + 0.05 + noise[k]).requires_grad_() for k in (0, 1)
+    ]
+    assert torch.autograd.gradcheck(total, start)
+
+
+def test_split_keeps_both_directions_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, held_out = split_pairs(PAIRS, 0.1, generator)
+    assert sorted(train + held_out) == sorted(PAIRS)
+    assert len(held_out) == 2
+    assert {(j, i) for i, j in held_out} == set(held_out)
+    assert split_pairs([(0, 1), (1, 0)], 0.1, generator)[1] == []
+
+
+@pytest.mark.parametrize("with_target", [False, True])
+def test_a_bad_start_improves(scene: PlaneScene, with_target: bool) -> None:
+    torch.manual_seed(3)
+    model = TinyDepth()
+    before, first = abs_rel(scene, model), model.head.weight.detach().clone()
+    steps: list[int] = []
+    report = finetune(
+        model,
+        PAIRS,
+        frames_of(scene, model, with_target),
+        FinetuneOptions(steps=120, prior=0.02),
+        advance=steps.append,
+    )
+    assert report.losses[report.best] < 0.6 * report.losses[0]
+    assert not torch.equal(first, model.head.weight)
+    assert 0 < abs_rel(scene, model) < 0.6 * before
+    assert sum(steps) == 120
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_decoder_group_leaves_the_rest_alone(scene: PlaneScene) -> None:
+    torch.manual_seed(3)
+    model = TinyDepth()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    finetune(model, PAIRS, frames_of(scene, model), FinetuneOptions(steps=10, group="decoder"))
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_never_worse_than_the_start(scene: PlaneScene) -> None:
+    torch.manual_seed(3)
+    model = TinyDepth()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    options = FinetuneOptions(steps=12, learning_rate=3.0)
+    report = finetune(model, PAIRS, frames_of(scene, model), options)
+    assert report.best == 0
+    assert report.losses[0] == min(report.losses)
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
+
+
+def test_same_seed_same_weights(scene: PlaneScene) -> None:
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        model = TinyDepth()
+        finetune(model, PAIRS, frames_of(scene, model), FinetuneOptions(steps=8))
+        results.append(model.head.weight.detach())
+    assert torch.equal(*results)
+
+
+def test_time_is_bounded_and_nothing_to_train_is_left_alone(scene: PlaneScene) -> None:
+    torch.manual_seed(3)
+    model = TinyDepth()
+    report = finetune(model, PAIRS, frames_of(scene, model), FinetuneOptions(minutes=0.0))
+    assert report.at_steps == (0, 1)
+    alone = finetune(model, [(0, 1), (1, 0)], frames_of(scene, model))
+    assert alone.losses == ()
