@@ -67,6 +67,12 @@ def reconstruct(
     start: Annotated[float | None, typer.Option(help="First second.")] = None,
     end: Annotated[float | None, typer.Option(help="Last second.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="At most this many frames.")] = None,
+    focal: Annotated[float | None, typer.Option(help="Known focal, pixels of the video.")] = None,
+    hfov: Annotated[float | None, typer.Option(help="Known field of view across, degrees.")] = None,
+    intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy[,k1] of the video.")] = None,
+    flow_dir: Annotated[Path | None, typer.Option(help="Your 000000_000001.npy flows.")] = None,
+    depth_dir: Annotated[Path | None, typer.Option(help="Your 000000.npy depths.")] = None,
+    masks_dir: Annotated[Path | None, typer.Option(help="Your 000000.png moving masks.")] = None,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:
@@ -82,11 +88,25 @@ def reconstruct(
         "frames.select.start": start,
         "frames.select.end": end,
         "frames.select.max_frames": max_frames,
+        "poses.focal": focal,
+        "poses.hfov": hfov,
+        "poses.intrinsics": None if intrinsics is None else numbers(intrinsics),
+        "flow.folder": flow_dir,
+        "depth.folder": depth_dir,
+        "masks.folder": masks_dir,
     }
     settings = pipeline.make_settings(
         video, preset, nest_flags(flags), parse_overrides(overrides or [])
     )
     pipeline.run(settings, out, until, progress_bar)
+
+
+def numbers(text: str) -> list[float]:
+    """Comma-separated numbers."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--intrinsics {text}: write it as fx,fy,cx,cy or fx,fy,cx,cy,k1") from None
 
 
 def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +121,72 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
             section = section.setdefault(name, {})
         section[leaf] = str(value) if isinstance(value, Path) else value
     return nested
+
+
+@app.command()
+def status(scene: SceneFolder) -> None:
+    """Show each stage of a scene: done, unfinished, stale and why; seconds and size."""
+    from rich.table import Table
+
+    from rcvd.status import stage_states
+
+    table = Table("stage", "state", "why", "seconds", "MB")
+    for row in stage_states(scene):
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+        table.add_row(row.name, row.state, row.note, seconds, f"{row.megabytes:.1f}")
+    Console().print(table)
+
+
+@app.command()
+def view(
+    scene: SceneFolder,
+    screenshot: Annotated[Path | None, typer.Option(help="Write a PNG; no display needed.")] = None,
+) -> None:
+    """Look at points, cameras and frusta in Open3D, or write a picture of them."""
+    from rcvd.scene import Scene
+
+    root = Scene.load(scene).root
+    if screenshot is not None:
+        from rcvd.viewer.screenshot import screenshot as take
+
+        take(root, screenshot)
+        console.print(f"wrote {screenshot}", markup=False)
+    else:
+        from rcvd.viewer.window import view as open_window
+
+        open_window(root)
+
+
+@app.command()
+def demo(
+    out: Out,
+    frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 48,
+    size: Annotated[str, typer.Option(help="Width x height.")] = "384x224",
+    seed: Annotated[int, typer.Option(help="Another scene.")] = 0,
+    preset: Preset = "fast",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    overrides: Set = None,
+    verbose: Verbose = False,
+) -> None:
+    """Render a clip whose truth is known, reconstruct it, print the errors."""
+    set_up_logging(verbose)
+    from rcvd import pipeline
+    from rcvd.demo import DemoClip, demo_errors, render_clip
+    from rcvd.settings import parse_overrides
+    from rcvd.store import write_json
+
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UserError(f"--size {size}: write it as 384x224")
+    video = render_clip(out, DemoClip(frames, (int(height), int(width)), seed))
+    settings = pipeline.make_settings(
+        video, preset, {"device": device}, parse_overrides(overrides or [])
+    )
+    scene = pipeline.run(settings, out / "scene", progress=progress_bar)
+    errors = demo_errors(scene, out / "truth.npz")
+    write_json(out / "errors.json", errors)
+    for name, value in errors.items():
+        sys.stdout.write(f"{name:>16} {value:8.3f}\n")
 
 
 @app.command()

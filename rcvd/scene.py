@@ -11,8 +11,12 @@ from torch import Tensor
 
 from rcvd import items
 from rcvd.errors import UserError
+from rcvd.export.cameras import read_cameras
+from rcvd.export.depth_images import read_depth
+from rcvd.export.ply import read_ply
+from rcvd.export.scene_json import read_scene_json
 from rcvd.store import MARKER, REPORT, Store, read_json
-from rcvd.types import Clip, Flow, PairGraph
+from rcvd.types import Cameras, Clip, Flow, PairGraph, PointCloud
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,34 @@ class Scene:
         return items.read_flow(self.folder("flow"), i, j)
 
     def moving(self, k: int) -> Bool[Tensor, "h w"]:
-        """The final masks where the solver has refined them, else the first ones."""
-        stage = "finetune" if Store(self.root).done("finetune") else "masks"
-        folder = self.folder(stage)
-        return items.read_mask(
-            (folder / "masks" if stage == "finetune" else folder) / items.frame_name(k)
-        )
+        """The masks refined by the solver where it has run, else the first ones."""
+        refined = Store(self.root).done("finetune")
+        folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
+        return items.read_mask(folder / items.frame_name(k))
+
+    def prior(self, k: int) -> Float[Tensor, "h w"]:
+        """The depth prior's z, up to scale."""
+        return torch.from_numpy(items.read_array(self.folder("depth") / items.array_name(k)))
+
+    @property
+    def cameras(self) -> Cameras:
+        """Final cameras at the working size; world = camera of frame 0."""
+        self.folder("export")
+        return read_cameras(self.root / "cameras.npz")[0]
+
+    def depth(self, k: int) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """Final z (0 = unknown) and confidence, in the unit of `cameras`."""
+        self.folder("export")
+        return read_depth(self.root / "depth" / f"{k:06d}.npz")
+
+    @property
+    def points(self) -> PointCloud:
+        """The fused points, in the unit of `cameras`."""
+        self.folder("export")
+        return read_ply(self.root / "points.ply")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """scene.json: conventions, backends, verdict, key figures."""
+        self.folder("export")
+        return read_scene_json(self.root / "scene.json")

@@ -47,13 +47,15 @@ def no_progress(title: str, total: int) -> AbstractContextManager[Advance]:
 class Stage:
     """A step of the pipeline: the stages it reads and the function that fills its folder.
 
-    run: called with the stage's `Workspace` and settings; returns the key numbers for report.json.
+    run: called with the stage's `Workspace`, the settings section named like the stage, and those
+    of `also`; returns the key numbers for report.json.
     """
 
     name: str
     inputs: tuple[str, ...]
-    run: Callable[["Workspace", Any], dict[str, Any]]
+    run: Callable[..., dict[str, Any]]
     version: int = 1  # raise it when the meaning of the output changes
+    also: tuple[str, ...] = ()  # further settings sections it depends on
 
 
 @dataclass(frozen=True)
@@ -222,11 +224,12 @@ def _recipe_value(value: Any) -> Any:
     return value
 
 
-def recipe_of(store: Store, stage: Stage, settings: Any) -> dict[str, Any]:
-    """Everything the stage's output depends on, as JSON."""
+def recipe_of(store: Store, stage: Stage, *sections: Any) -> dict[str, Any]:
+    """Everything the stage's output depends on, as JSON; sections: its own and those of `also`."""
+    own, *others = (_recipe_value(dataclasses.asdict(section)) for section in sections)
     recipe = {
         "version": stage.version,
-        "settings": _recipe_value(dataclasses.asdict(settings)),
+        "settings": own | dict(zip(stage.also, others, strict=True)),
         "seed": store.seed,
         "inputs": {name: store.manifest(name).get("key") for name in stage.inputs},
     }
@@ -252,8 +255,10 @@ def changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[
     return found
 
 
-def run_stage(store: Store, stage: Stage, settings: Any) -> bool:
+def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
     """Bring one stage up to date; True if it had work to do.
+
+    sections: the stage's settings and those of `stage.also`.
 
     Raises:
         UserError: what the stage raises for its user.
@@ -261,7 +266,7 @@ def run_stage(store: Store, stage: Stage, settings: Any) -> bool:
     for name in stage.inputs:
         if not store.done(name):
             raise RuntimeError(f"stage '{name}' has not finished in {store.root}")
-    recipe = recipe_of(store, stage, settings)
+    recipe = recipe_of(store, stage, *sections)
     key = key_of(recipe)
     manifest = store.manifest(stage.name)
     if manifest.get("key") == key and manifest["done"]:
@@ -269,7 +274,7 @@ def run_stage(store: Store, stage: Stage, settings: Any) -> bool:
         return False
     _prepare_folder(store, stage.name, key, recipe)
     started = time.perf_counter()
-    numbers = stage.run(Workspace(store, stage), settings)
+    numbers = stage.run(Workspace(store, stage), *sections)
     report = {
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -1,15 +1,13 @@
-"""Video file or image folder -> frames with their times; frames -> video file.
+"""Video file or image folder -> frames with their times.
 
 One frame is in memory at a time. Colours come out as 8-bit RGB whatever the source holds (10-bit,
 greyscale, alpha); rotation metadata is applied; times are the file's own, so variable frame rate
 is kept.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -202,21 +200,3 @@ def _upright(rgb: np.ndarray, rotation: int) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 18) -> None:
-    """H.264 video of uint8 h w 3 RGB frames; odd sizes are padded by one replicated line."""
-    import av
-
-    with contextlib.closing(av.open(str(path), "w", format="mp4")) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        assert isinstance(stream, av.VideoStream)
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf)}
-        for rgb in frames:
-            h, w = rgb.shape[:2]
-            even = np.pad(rgb, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-            if not stream.codec_context.is_open:
-                stream.width, stream.height = even.shape[1], even.shape[0]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        container.mux(stream.encode())

@@ -13,7 +13,7 @@ LAYERS = (
     ("recon",),
     ("export", "evaluation"),
     ("video", "items", "store"),
-    ("scene", "stages", "viewer"),
+    ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("cli",),
 )

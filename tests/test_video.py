@@ -7,10 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rcvd.errors import UserError
-from rcvd.video import FrameSource, ReadCounts, read_frames, resize_rgb, working_size, write_video
+from rcvd.export.video import write_video as write_timed_video
+from rcvd.video import FrameSource, ReadCounts, read_frames, resize_rgb, working_size
 
 Read = Callable[..., tuple[np.ndarray, list[float], ReadCounts]]
 
@@ -22,6 +24,11 @@ def pictures(n: int = 12, size: tuple[int, int] = (48, 64)) -> np.ndarray:
         frames[k] = 10 * k + 20
         frames[k, :, : size[1] // 2, 0] = 250
     return frames
+
+
+def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
+    times = torch.arange(len(frames), dtype=torch.float64) / fps
+    write_timed_video(path, frames, times)
 
 
 def read(path: Path, **selection: float) -> tuple[np.ndarray, list[float], ReadCounts]:

@@ -180,20 +180,20 @@ def adam_scale_shift(
     prediction changes the outcome. Feed depth in the method's own unit and report that unit.
     """
     p, g = predicted.float(), true.float()
-    s = torch.tensor([median_scale(p, g).scale], requires_grad=True)
-    t = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.Adam([s, t], lr=learning_rate)
-    before = None
+    fit = torch.tensor([median_scale(p, g).scale, 0.0], requires_grad=True)
+    optimizer = torch.optim.Adam([fit], lr=learning_rate)
+    before = torch.inf
     for _ in range(ADAM_STEPS):
-        optimizer.zero_grad()
-        loss = (s * p + t - g).abs().sum()
-        loss.backward()
+        s, t = fit.detach()
+        residual = torch.addcmul(t - g, p, s)
+        now = float(residual.abs().sum())
+        sign = residual.sign_()
+        fit.grad = torch.stack([sign @ p, sign.sum()])  # by hand: a third of autograd's passes
         optimizer.step()
-        now = float(loss.detach())
-        if before is not None and abs(before - now) < ADAM_STOP:
+        if abs(before - now) < ADAM_STOP:
             break
         before = now
-    return Alignment(float(s.detach()), float(t.detach()))
+    return Alignment(float(fit.detach()[0]), float(fit.detach()[1]))
 
 
 def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:

@@ -1,6 +1,7 @@
 """Between which frames flow is computed (Kopf et al. 2021, section 3.1; method.md 2)."""
 
 from collections.abc import Callable, Container, Iterable
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from rcvd.errors import UserError
 from rcvd.types import PairGraph
+
+Rule = Literal["paper", "dense"]  # the names in PAIR_RULES
 
 MIN_VALID = 0.2  # a pair whose flow keeps less of the image says too little to be kept
 

@@ -63,7 +63,7 @@ def induced_flow(
     z_{i->j} <= 0 marks points behind camera j, whose flow means nothing.
     """
     pixels = pixel_centres((z.shape[1], z.shape[2]), z.device, z.dtype)
-    points = rays(pixels[None], intrinsics_i[:, None, None]) * z[..., None]
+    points = rays(pixels.expand(*z.shape, 2), intrinsics_i[:, None, None]) * z[..., None]
     transform = j_from_i(world_from_cam_i, world_from_cam_j)
     moved = torch.einsum("bij,bhwj->bhwi", transform[:, :3, :3], points)
     moved = moved + transform[:, None, None, :3, 3]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.geometry.camera import intrinsics_from_hfov, project
@@ -32,7 +32,7 @@ class ScreenshotOptions:
     back: float = 0.9
     up: float = 0.35
     oversample: int = 2
-    splat: int = 1
+    splat: int = 2
 
 
 def screenshot(
@@ -53,12 +53,25 @@ def render(scene: ViewScene, options: ScreenshotOptions) -> Float[Tensor, "h w 3
     fine = tuple(n * options.oversample for n in options.size)
     viewer = viewer_camera(scene, options, (fine[0], fine[1]))
     canvas = Canvas((fine[0], fine[1]))
-    canvas.add(viewer, scene.points.xyz, scene.points.rgb, options.splat)
+    shown = one_moment(scene)
+    canvas.add(viewer, scene.points.xyz[shown], scene.points.rgb[shown], options.splat)
     if options.lines:
         for xyz, rgb in line_points(viewer, all_segments(scene)):
             canvas.add(viewer, xyz, rgb, options.oversample // 2)
     picture = canvas.rgb.reshape(fine[0], fine[1], 3).movedim(-1, 0)[None]
     return torch.nn.functional.avg_pool2d(picture, options.oversample)[0].movedim(0, -1)
+
+
+def one_moment(scene: ViewScene) -> Bool[Tensor, "n"]:
+    """True for static points, and for moving ones of the frame nearest to the middle one.
+
+    A mover of all frames at once would be a row of ghosts.
+    """
+    points = scene.points
+    if not bool(points.moving.any()):
+        return ~points.moving
+    distance = (points.frame - len(scene.cameras.world_from_cam) // 2).abs()
+    return ~points.moving | (distance == distance[points.moving].min())
 
 
 def viewer_camera(scene: ViewScene, options: ScreenshotOptions, size: tuple[int, int]) -> Cameras:

@@ -1,6 +1,7 @@
 """Screenshots without a display, and what the window shows."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,14 @@ from rcvd.export.ply import write_ply
 from rcvd.types import Cameras, PointCloud
 from rcvd.viewer import window
 from rcvd.viewer.scene import ViewScene, camera_path, frusta, load_view_scene
-from rcvd.viewer.screenshot import BACKGROUND, Canvas, ScreenshotOptions, render, screenshot
+from rcvd.viewer.screenshot import (
+    BACKGROUND,
+    Canvas,
+    ScreenshotOptions,
+    one_moment,
+    render,
+    screenshot,
+)
 
 SMALL = ScreenshotOptions(size=(90, 160))
 
@@ -84,6 +92,16 @@ def test_frusta_point_forward_and_the_path_joins_centres() -> None:
     assert lines.end[:4, 2].tolist() == pytest.approx([0.5] * 4)
     path = camera_path(cameras)
     torch.testing.assert_close(path.start[1:], path.end[:-1])
+
+
+def test_movers_are_shown_at_one_moment() -> None:
+    points = wall().points
+    frame = torch.arange(len(points.xyz)) % 5
+    moving = torch.arange(len(points.xyz)) < 1000
+    scene = ViewScene(replace(points, frame=frame, moving=moving), wall().cameras)
+    shown = one_moment(scene)
+    assert bool(shown[1000:].all())
+    assert frame[shown & moving].unique().tolist() == [2]
 
 
 def test_an_empty_cloud_is_drawn(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""The demonstration: render a clip whose truth is known, reconstruct it, print the errors."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rcvd.errors import UserError
+from rcvd.evaluation.depth import one_scale_abs_rel
+from rcvd.evaluation.trajectory import path_length, trajectory_errors
+from rcvd.export.video import write_video
+from rcvd.scene import Scene
+from rcvd.store import writing
+from rcvd.synthetic.sequence import Sequence
+from rcvd.synthetic.shots import make_sequence
+
+logger = logging.getLogger(__name__)
+
+FPS = 24.0
+
+
+@dataclass(frozen=True)
+class DemoClip:
+    """Which clip to render; size is (height, width)."""
+
+    frames: int = 48
+    size: tuple[int, int] = (224, 384)
+    seed: int = 0
+
+
+def render_clip(folder: Path, clip: DemoClip) -> Path:
+    """Write clip.mp4 and truth.npz of the demo scene unless they are there; gives the video.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    video, truth = folder / "clip.mp4", folder / "truth.npz"
+    wanted = json.dumps([clip.frames, *clip.size, clip.seed])
+    if video.exists() and truth.exists():
+        with np.load(truth) as made:
+            if str(made["clip"]) == wanted:
+                logger.info("%s is rendered already", video)
+                return video
+    elif folder.exists() and any(folder.iterdir()) and not video.exists():
+        raise UserError(f"{folder} is not empty; name another folder with --out")
+    logger.info("rendering %d frames of %dx%d", clip.frames, *clip.size[::-1])
+    sequence = make_sequence("demo", clip.seed, clip.frames, clip.size)
+    with writing(truth) as part:
+        _write_truth(part, sequence, wanted)
+    pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    with writing(video) as part:
+        write_video(part, iter(pictures), sequence.times)
+    return video
+
+
+def _write_truth(path: Path, sequence: Sequence, clip: str) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            clip=clip,
+            z=sequence.z.float().numpy(),
+            moving=sequence.moving.numpy(),
+            world_from_cam=sequence.cameras.world_from_cam.double().numpy(),
+            intrinsics=sequence.cameras.intrinsics.double().numpy(),
+        )
+
+
+def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
+    """How far a reconstruction of the demo clip is from the truth.
+
+    ate_percent: Sim(3)-aligned RMSE of the camera centres over the length of the true path.
+    abs_rel: of depth, all pixels, one median scale for the sequence. abs_rel_prior: the same of the
+    depth prior. focal_percent: signed. mask_iou: of the moving pixels, all frames together.
+    """
+    with np.load(truth_path) as truth:
+        z = torch.from_numpy(truth["z"])
+        moving = torch.from_numpy(truth["moving"])
+        poses = torch.from_numpy(truth["world_from_cam"])
+        focal = float(truth["intrinsics"][:, 0].mean())
+    frames = range(scene.n_frames)
+    cameras = scene.cameras
+    estimated = torch.stack([scene.depth(k)[0] for k in frames])
+    prior = torch.stack([scene.prior(k) for k in frames])
+    found = torch.stack([scene.moving(k) for k in frames])
+    known = z > 0
+    errors = trajectory_errors(cameras.world_from_cam, poses)
+    union = int((found | moving).sum())
+    return {
+        "ate_percent": 100 * errors.ate / path_length(poses),
+        "rpe_r_degrees": errors.rpe_r,
+        "focal_percent": 100 * (float(cameras.intrinsics[:, 0].mean()) / focal - 1),
+        "abs_rel": one_scale_abs_rel(estimated, z, known),
+        "abs_rel_static": one_scale_abs_rel(estimated, z, known & ~moving),
+        "abs_rel_prior": one_scale_abs_rel(prior, z, known),
+        "mask_iou": int((found & moving).sum()) / union if union else 1.0,
+    }

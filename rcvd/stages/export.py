@@ -1,0 +1,185 @@
+"""export: everything at the top of the scene folder; the only stage that writes there."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rcvd import __version__
+from rcvd.export.cameras import read_cameras, write_cameras
+from rcvd.export.colmap import write_colmap_text
+from rcvd.export.depth_images import png_unit, write_depth, write_depth_png
+from rcvd.export.gauge import Gauge, first_frame_gauge
+from rcvd.export.ply import write_ply
+from rcvd.export.scene_json import scene_document, write_scene_json
+from rcvd.export.tum import write_tum
+from rcvd.export.video import inverse_depth_range, write_depth_video
+from rcvd.geometry.camera import resize_intrinsics
+from rcvd.items import array_name, frame_name, read_array, read_mask
+from rcvd.recon.fuse import FuseOptions, frame_points, fuse, view_agreement, voxel_size
+from rcvd.scene import Scene
+from rcvd.store import REPORT, Stage, Workspace, read_json, writing
+from rcvd.types import Cameras, DepthMaps, PointCloud
+
+logger = logging.getLogger(__name__)
+
+WITNESSES = (1, 2, 4, 8)  # distances of the frames that must confirm a point, both ways
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """scale: what solver units are multiplied by; None makes the median z of frame 0 equal to 1
+    (metric depth keeps its metres). fuse: which pixels become points.
+    """
+
+    scale: float | None = None
+    fuse: FuseOptions = field(default_factory=FuseOptions)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported, in the solver's gauge, and the gauge to bring it to."""
+
+    scene: Scene
+    workspace: Workspace
+    cameras: Cameras
+    gauge: Gauge
+
+    @property
+    def frames(self) -> range:
+        return range(self.scene.n_frames)
+
+    def z(self, k: int) -> Float[Tensor, "h w"]:
+        return self._read("z", k)
+
+    def confidence(self, k: int) -> Float[Tensor, "h w"]:
+        return self._read("confidence", k)
+
+    def moving(self, k: int) -> Tensor:
+        return read_mask(self.workspace.input("finetune") / "masks" / frame_name(k))
+
+    def _read(self, kind: str, k: int) -> Tensor:
+        return torch.from_numpy(read_array(self.workspace.input("filter") / kind / array_name(k)))
+
+
+def run(workspace: Workspace, settings: ExportSettings) -> dict[str, Any]:
+    scene = Scene(workspace.store.root)
+    cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
+    prior = read_json(workspace.input("depth") / "prior.json")
+    first_z = torch.from_numpy(read_array(workspace.input("filter") / "z" / array_name(0)))
+    scale = settings.scale if settings.scale is not None else (1.0 if prior["metric"] else None)
+    gauge = first_frame_gauge(cameras, first_z, scale)
+    source = _Source(scene, workspace, cameras, gauge)
+    exported, root = gauge.cameras(cameras), scene.root
+    unit = _write_depth(source, root)
+    points = gauge.points(fuse_scene(source, settings.fuse))
+    with writing(root / "points.ply") as part:
+        write_ply(part, points)
+    with writing(root / "cameras.npz") as part:
+        write_cameras(part, exported, scene.times)
+    with writing(root / "trajectory.txt") as part:
+        write_tum(part, exported.world_from_cam, scene.times)
+    (root / "colmap").mkdir(exist_ok=True)
+    names = [frame_name(k) for k in source.frames]
+    write_colmap_text(root / "colmap", exported, names, _static(points))
+    facts = _facts(source, len(points.xyz))
+    words = _scale_in_words(settings.scale, prior["metric"])
+    with writing(root / "scene.json") as part:
+        write_scene_json(part, scene_document(exported, words, unit, facts))
+    logger.info("%d points; verdict: %s", len(points.xyz), facts["verdict"])
+    return {"points": len(points.xyz), "scale": gauge.scale}
+
+
+def _write_depth(source: _Source, root: Path) -> float:
+    """depth/, depth_png/ and depth.mp4; gives the PNG's unit."""
+    frames, gauge = source.frames, source.gauge
+    largest = max(float(source.z(k).max()) for k in frames) * gauge.scale
+    unit = png_unit(largest)
+    for k in source.workspace.track(list(frames), "export"):
+        one = DepthMaps(source.z(k)[None], source.confidence(k)[None])
+        z = gauge.depth(one).z[0]
+        with writing(root / "depth" / f"{k:06d}.npz") as part:
+            write_depth(part, z, one.confidence[0])
+        with writing(root / "depth_png" / frame_name(k)) as part:
+            write_depth_png(part, z, unit)
+    colours = inverse_depth_range(source.z(k) for k in frames)
+    with writing(root / "depth.mp4") as part:
+        write_depth_video(part, (source.z(k) for k in frames), source.scene.times, colours)
+    return unit
+
+
+def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
+    """The fused cloud in the solver's gauge, reading a window of frames at a time."""
+    n = source.scene.n_frames
+    cached = 2 * WITNESSES[-1] + 2
+
+    @lru_cache(cached)
+    def static_z(k: int) -> Float[Tensor, "h w"]:
+        return torch.where(source.moving(k), 0.0, source.z(k))
+
+    def clouds():
+        for k in source.workspace.track(list(source.frames), "fusing"):
+            around = [k + s * d for d in WITNESSES for s in (-1, 1) if 0 <= k + s * d < n]
+            witness_z = torch.stack([static_z(j) for j in around])
+            agreement = view_agreement(
+                static_z(k), k, witness_z, torch.tensor(around), source.cameras, options.tolerance
+            )
+            yield frame_points(
+                k,
+                source.z(k),
+                source.confidence(k),
+                source.scene.rgb(k),
+                source.moving(k),
+                agreement,
+                source.cameras,
+                options,
+            )
+
+    middle = source.z(n // 2)
+    return fuse(clouds(), voxel_size(middle, source.cameras, options))
+
+
+def _static(points: PointCloud) -> PointCloud:
+    """The points COLMAP may hold: a static world."""
+    keep = ~points.moving
+    return PointCloud(
+        points.xyz[keep],
+        points.rgb[keep],
+        points.confidence[keep],
+        points.frame[keep],
+        points.moving[keep],
+    )
+
+
+def _facts(source: _Source, n_points: int) -> dict[str, Any]:
+    """What scene.json says beside the conventions."""
+    workspace, scene = source.workspace, source.scene
+    reports = {name: read_json(workspace.input(name) / REPORT) for name in STAGE.inputs}
+    poses = reports["poses"]
+    focal = source.cameras.intrinsics
+    at_source = resize_intrinsics(focal, source.cameras.size, scene.source_size)
+    h, w = scene.source_size
+    return {
+        "made_by": f"rcvd {__version__}",
+        "source": {"name": scene.clip_info["source"], "height": h, "width": w},
+        "intrinsics_at_source_size": [round(x, 4) for x in at_source[0].tolist()],
+        "backends": {name: reports[name]["backend"] for name in ("flow", "depth", "masks")},
+        "device": workspace.store.device,
+        "verdict": poses["verdict"],
+        "figures": {"points": n_points, **poses["figures"]},
+        "images": "run/frames/000000.png ..., as named in colmap/images.txt",
+    }
+
+
+def _scale_in_words(scale: float | None, metric: bool) -> str:
+    if scale is not None:
+        return f"solver units times {scale}, as asked"
+    return "metres, by the depth prior" if metric else "arbitrary: the median z of frame 0 is 1"
+
+
+STAGE = Stage("export", ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"), run)

@@ -1,0 +1,96 @@
+"""filter: depth made consistent over neighbouring frames: z/000000.npy, confidence/000000.npy."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rcvd.export.cameras import read_cameras
+from rcvd.flow.chain import FlowOf, batched, compose, single, stacked
+from rcvd.items import array_name, read_array, read_flow
+from rcvd.recon.filter import FilterOptions, filter_frame
+from rcvd.scene import Scene
+from rcvd.store import Stage, Workspace
+from rcvd.types import Flow
+
+logger = logging.getLogger(__name__)
+
+CACHED_FLOWS = 24  # links that the windows of neighbouring frames share
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """enabled: False passes the triangulated depth on. confidence_sigma: log-depth spread at which
+    the confidence has fallen to exp(-1/2).
+    """
+
+    enabled: bool = True
+    confidence_sigma: float = 0.05
+    options: FilterOptions = field(default_factory=FilterOptions)
+
+
+def chained_window(
+    flow_of: FlowOf, frame: int, radius: int, n_frames: int
+) -> tuple[Int[Tensor, "k"], Flow]:
+    """Neighbours within `radius` frames and the flows chained to them, link by link."""
+    neighbours: list[int] = []
+    flows: list[Flow] = []
+    for step in (-1, 1):
+        total: Flow | None = None
+        for distance in range(1, radius + 1):
+            j = frame + step * distance
+            if not 0 <= j < n_frames:
+                break
+            link = batched(flow_of(j - step, j))
+            total = link if total is None else compose(total, link)
+            neighbours.append(j)
+            flows.append(single(total))
+    return torch.tensor(neighbours), stacked(flows)
+
+
+def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
+    scene = Scene(workspace.store.root)
+    device = workspace.store.device
+    depth_folder, flow_folder = workspace.input("triangulate") / "z", workspace.input("flow")
+    sigma_folder = workspace.input("triangulate") / "sigma"
+    cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
+
+    def load_z(k: int) -> Float[Tensor, "h w"]:
+        return torch.from_numpy(read_array(depth_folder / array_name(k))).to(device)
+
+    z_of = lru_cache(2 * settings.options.radius + 2)(load_z)
+    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: _to(read_flow(flow_folder, i, j), device))
+    names = [array_name(k) for k in range(scene.n_frames)]
+    todo = [Path(name).stem for name in workspace.missing(f"z/{name}" for name in names)]
+    for k in workspace.track([int(stem) for stem in todo], "filter"):
+        z = z_of(k)
+        sigma = torch.from_numpy(read_array(sigma_folder / array_name(k)).astype(np.float32))
+        confidence = torch.exp(-sigma.square() / (2 * settings.confidence_sigma**2)).to(device)
+        if settings.enabled:
+            neighbours, flow = chained_window(flow_of, k, settings.options.radius, scene.n_frames)
+            around = torch.stack([z_of(int(j)) for j in neighbours])
+            result = filter_frame(z, around, k, neighbours, flow, cameras, settings.options)
+            z = result.z
+            spread = torch.exp(-result.spread.square() / (2 * settings.confidence_sigma**2))
+            confidence = (confidence * spread * result.support.clamp(0, 1).sqrt()) * (z > 0)
+        _save(workspace, f"confidence/{array_name(k)}", confidence)
+        _save(workspace, f"z/{array_name(k)}", z)
+    return {"frames": scene.n_frames, "enabled": settings.enabled}
+
+
+def _to(flow: Flow, device: str) -> Flow:
+    return Flow(flow.displacement.to(device), flow.valid.to(device), flow.confidence.to(device))
+
+
+def _save(workspace: Workspace, name: str, values: Tensor) -> None:
+    with workspace.writing(name) as part:
+        np.save(part, values.float().cpu().numpy())
+
+
+STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run)

@@ -1,0 +1,47 @@
+"""poses: cameras, deformation grid and the masks refined by the solver's residuals.
+
+Writes cameras.npz, deformation.npz (log_scale t gh gw, shift t, unit t), masks/000000.png and
+diagnostics.json.
+"""
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+
+from rcvd.items import array_name, frame_name, read_array, read_mask
+from rcvd.scene import Scene
+from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, write_solution
+from rcvd.store import Stage, Workspace, write_json
+
+logger = logging.getLogger(__name__)
+
+OK = "ok"
+
+
+def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
+    scene = Scene(workspace.store.root)
+    frames = range(scene.n_frames)
+    depth, masks = workspace.input("depth"), workspace.input("masks")
+    z = torch.stack([torch.from_numpy(read_array(depth / array_name(k))) for k in frames])
+    moving = torch.stack([read_mask(masks / frame_name(k)) for k in frames])
+    solver = ClipSolver(scene, workspace, settings)
+    solved = solver.solve(z, moving)
+    write_solution(workspace, scene, solved, moving)
+    _write_deformation(workspace, solved)
+    write_json(workspace.folder / "diagnostics.json", solved.solution.report)
+    return {"verdict": solved.solution.verdict.name, "figures": solved.figures}
+
+
+def _write_deformation(workspace: Workspace, solved: Solved) -> None:
+    with workspace.writing("deformation.npz") as part:
+        np.savez(
+            part,
+            log_scale=solved.solution.deformation.log_scale.cpu().numpy(),
+            shift=solved.solution.shift.cpu().numpy(),
+            unit=solved.unit.cpu().numpy(),
+        )
+
+
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run)

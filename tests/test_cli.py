@@ -1,0 +1,97 @@
+"""The command line: exit codes, one-line errors, nothing half-written, quick help."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rcvd import cli
+from rcvd.errors import UserError
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from rcvd.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def image_folder(folder: Path, n: int, size: tuple[int, int] = (64, 48)) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(n):
+        pixels = rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k:03d}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["none.mp4"], "none.mp4 does not exist"),
+        (["poem.txt"], "not a video"),
+        (["one"], "at least 2 are needed"),
+        (["tiny"], "at least 32 pixels"),
+        (["two", "--preset", "fats"], "no such preset"),
+        (["two", "--set", "flow.bakend=x"], "did you mean 'backend'"),
+        (["two", "--set", "flow.backend=raff"], "no such backend"),
+        (["two", "--set", "depth.backend=midas"], "no such depth model"),
+        (["two", "--device", "tpu"], "choose auto, cpu, cuda"),
+        (["two", "--until", "flwo"], "no such stage"),
+    ],
+)
+def test_users_errors(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process, for speed: what main() turns into a line and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    image_folder(tmp_path / "one", 1)
+    image_folder(tmp_path / "two", 2)
+    image_folder(tmp_path / "tiny", 2, (8, 8))
+    (tmp_path / "poem.txt").write_text("hello\n" * 1000)
+    monkeypatch.setattr(sys, "argv", ["rcvd", "reconstruct", *arguments, "--out", "scene"])
+    with pytest.raises(UserError) as caught:
+        cli.app(standalone_mode=False)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if arguments[0] != "two":
+        assert not (tmp_path / "scene").exists()
+
+
+def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    result = run("reconstruct", str(tmp_path / "none.mp4"), "--out", str(tmp_path / "scene"))
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("error:") == 1
+    assert not (tmp_path / "scene").exists()
+
+
+def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    video = image_folder(tmp_path / "two", 2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.jpg").write_text("x")
+    result = run("reconstruct", str(video), "--out", str(tmp_path / "mine"))
+    assert result.returncode == 2
+    assert "was not made by rcvd" in result.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["photo.jpg"]
+    assert run("status", str(tmp_path / "mine")).returncode == 2
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from rcvd.cli import app\n"
+        "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0\n"
+        "heavy = {'torch', 'numpy', 'cv2', 'av', 'open3d', 'scipy', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
+
+
+def test_config_prints_what_would_be_used() -> None:
+    result = run("config", "--set", "frames.max_side=256")
+    assert result.returncode == 0
+    assert "max_side: 256" in result.stdout
