@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from jaxtyping import Bool
-from rcvd.synthetic.catalogue import make_sequence
+from rcvd.synthetic import make_sequence
 from torch import Tensor
 
 from rcvd.errors import UserError
