@@ -13,10 +13,22 @@ from rcvd.errors import UserError
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
+from rcvd.stages.export import STAGE as EXPORT
+from rcvd.stages.export import ExportSettings
+from rcvd.stages.filter import STAGE as FILTER
+from rcvd.stages.filter import FilterSettings
+from rcvd.stages.finetune import STAGE as FINETUNE
+from rcvd.stages.finetune import FinetuneSettings
 from rcvd.stages.flow import STAGE as FLOW
 from rcvd.stages.flow import FlowSettings
 from rcvd.stages.frames import STAGE as FRAMES
 from rcvd.stages.frames import FramesSettings
+from rcvd.stages.masks import STAGE as MASKS
+from rcvd.stages.masks import MasksSettings
+from rcvd.stages.poses import STAGE as POSES
+from rcvd.stages.solving import PosesSettings
+from rcvd.stages.triangulate import STAGE as TRIANGULATE
+from rcvd.stages.triangulate import TriangulateSettings
 from rcvd.store import Progress, Stage, Store, no_progress, run_stage
 
 logger = logging.getLogger(__name__)
@@ -29,11 +41,19 @@ class Settings:
     frames: FramesSettings
     flow: FlowSettings = field(default_factory=FlowSettings)
     depth: DepthSettings = field(default_factory=DepthSettings)
+    masks: MasksSettings = field(default_factory=MasksSettings)
+    poses: PosesSettings = field(default_factory=PosesSettings)
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
+    triangulate: TriangulateSettings = field(default_factory=TriangulateSettings)
+    filter: FilterSettings = field(default_factory=FilterSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
     device: str = "auto"
     seed: int = 0
 
 
-STAGES: tuple[Stage, ...] = (FRAMES, FLOW, DEPTH)
+STAGES: tuple[Stage, ...] = (
+    FRAMES, FLOW, DEPTH, MASKS, POSES, FINETUNE, TRIANGULATE, FILTER, EXPORT,
+)  # fmt: skip
 
 
 def make_settings(video: Path, preset: str | None = None, *layers: dict[str, Any]) -> Settings:

@@ -5,8 +5,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.grid import grid_to_image
+from rcvd.recon.matches import Matches
 
 MIN_SHARE = 0.05  # of its disparity that a pixel keeps under a shift
+
+
+def disparity_unit(matches: Matches) -> Float[Tensor, "t"]:
+    """Median prior depth of each frame's sampled points, whose inverse is the unit of its shift."""
+    sampled = torch.where(matches.point_valid, matches.log_z_i, torch.nan)
+    return sampled.nanmedian(1).values.nan_to_num().exp()
 
 
 def deformed_depth(

@@ -1,0 +1,234 @@
+"""One damped Gauss-Newton step: points eliminated, frames and grids by preconditioned CG.
+
+Without a grid the reduced system of the frames is solved directly. With one, conjugate gradients
+run on frames and grids together, preconditioned by the exact inverse of the frames' reduced system
+and of every frame's own grid block; their coupling alone is left to the iterations. The frames'
+log-scale and the grid overlap in the constant field, which CG does not mind.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rcvd.recon.linear import Free, System, block_index, eliminate_points, sum_rows
+from rcvd.recon.state import Data
+from rcvd.recon.stiffness import Stiffness
+
+RIDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Step:
+    """frames: blocks and shared unknowns. grid: log-scale at vertices. log_z: of the points."""
+
+    frames: Float[Tensor, "n"]
+    grid: Float[Tensor, "t v"]
+    log_z: Float[Tensor, "t s"]
+    cg_steps: int
+
+
+class _Operator:
+    """Products with the reduced system of frames and grids."""
+
+    def __init__(
+        self,
+        system: System,
+        data: Data,
+        free: Free,
+        stiff: Stiffness,
+        inverse: Float[Tensor, "t s"],
+        damping: float,
+    ) -> None:
+        self.system, self.data, self.free, self.stiff = system, data, free, stiff
+        self.inverse, self.damping = inverse, damping
+        self.t = len(inverse)
+        self.index = block_index(data, free, self.t)
+        self.hessian = system.hessian.clone()
+        self.hessian.diagonal().mul_(1 + damping)
+
+    def lookup(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Whitened change of e_z and of the prior rows by a change of the grid."""
+        d, s = self.data, self.system
+        flat = grid.reshape(-1)
+        at_j = (flat[d.vertex_j] * d.weight_j).sum(-1) * s.z_root
+        at_i = (flat[d.vertex_i] * d.weight_i).sum(-1) * s.prior_root
+        return -at_j, -at_i
+
+    def spread(self, at_j: Tensor, at_i: Tensor, size: int) -> Tensor:
+        """Transpose of `lookup`."""
+        d, s = self.data, self.system
+        by_j = -(at_j * s.z_root)[..., None] * d.weight_j
+        by_i = -(at_i * s.prior_root)[..., None] * d.weight_i
+        out = sum_rows(by_j.reshape(-1), d.vertex_j.reshape(-1), size)
+        return out + sum_rows(by_i.reshape(-1), d.vertex_i.reshape(-1), size)
+
+    def __call__(self, frames: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+        d, s, t = self.data, self.system, self.t
+        b = self.free.block
+        local = (s.expand @ frames[self.index][..., None])[..., 0]
+        z_grid, p_grid = self.lookup(grid)
+        by_block = (frames[: t * b].reshape(t, 1, b) @ s.own)[:, 0]
+        per_pair = (local[:, None] @ s.cross)[:, 0] + s.z_depth * z_grid
+        pull = sum_rows(per_pair, d.i, t) + by_block + s.prior_root * p_grid
+        depth = -pull * self.inverse
+        depth_i = depth[d.i]
+        rows = (s.cross @ depth_i[..., None] + s.z_rows @ z_grid[..., None])[..., 0]
+        expanded = (s.expand.transpose(1, 2) @ rows[..., None])[..., 0]
+        out = self.hessian @ frames + sum_rows(
+            expanded.reshape(-1), self.index.reshape(-1), len(frames)
+        )
+        p_frames = (s.own @ (depth + p_grid / s.prior_root.clamp(min=1e-30))[..., None])[..., 0]
+        out[: t * b] += p_frames.reshape(-1)
+        z_all = z_grid + (local[:, None] @ s.z_rows)[:, 0] + s.z_depth * depth_i
+        by_own = by_block / s.prior_root.clamp(min=1e-30)
+        p_all = p_grid + by_own + s.prior_root * depth
+        grid_out = self.spread(z_all, p_all, grid.numel()).reshape(grid.shape)
+        return out, grid_out + self.stiff.gradient(grid) + self.damping * self.ridge * grid
+
+    def grid_blocks(self, vertices: int) -> Tensor:
+        """Every frame's own block of the grids' reduced Hessian; sets the damping's ridge."""
+        d, s = self.data, self.system
+        inverse_i = self.inverse[d.i]
+        weight_j = s.z_root.square() * (1 - s.z_depth.square() * inverse_i)
+        weight_i = s.prior_root.square() * (1 - s.prior_root.square() * self.inverse)
+        out = self.stiff.matrices(vertices)
+        flat = out.reshape(-1)
+        for vertex, weight, scale in (
+            (d.vertex_j, d.weight_j, weight_j),
+            (d.vertex_i, d.weight_i, weight_i),
+        ):
+            row = vertex.reshape(-1, 4)
+            w = weight.reshape(-1, 4)
+            scaled = w * scale.reshape(-1, 1).clamp(min=0)
+            for a in range(4):
+                column = row - (row[:, :1] // vertices) * vertices
+                index = row[:, a, None] * vertices + column
+                flat = flat + sum_rows(
+                    (scaled[:, a, None] * w).reshape(-1), index.reshape(-1), flat.numel()
+                )
+        out = flat.reshape(out.shape)
+        diagonal = out.diagonal(dim1=1, dim2=2)
+        self.ridge = diagonal.mean() + 1e-12
+        extra = torch.eye(vertices, dtype=out.dtype, device=out.device)
+        return out + extra * (self.damping * self.ridge + 1e-6 * self.ridge)
+
+
+def solve_step(
+    system: System,
+    data: Data,
+    free: Free,
+    stiff: Stiffness,
+    grid: Float[Tensor, "t v"],
+    damping: float,
+    tolerance: float,
+    max_steps: int,
+) -> Step:
+    """The damped step; grid holds the present grids, whose smoothness pulls too."""
+    reduced, gradient, inverse = eliminate_points(system, data, free, damping)
+    factor = factorise(reduced, moving_unknowns(free, len(data.log_z_i), reduced.device))
+    t, vertices = grid.shape
+    if vertices == 1:
+        frames = factor.solve(-gradient)
+        change = torch.zeros_like(grid)
+        steps = 0
+    else:
+        operator = _Operator(system, data, free, stiff, inverse, damping)
+        blocks = torch.linalg.cholesky(operator.grid_blocks(vertices))
+        pull = operator.spread(
+            -(system.z_depth * (inverse * system.point_gradient)[data.i]),
+            -(system.prior_root * inverse * system.point_gradient),
+            grid.numel(),
+        )
+        grid_gradient = (system.grid_gradient + pull).reshape(t, vertices) + stiff.gradient(grid)
+        frames, change, steps = _conjugate_gradients(
+            operator, factor, blocks, -gradient, -grid_gradient, tolerance, max_steps
+        )
+    return Step(
+        frames, change, _back_substitute(system, data, free, inverse, frames, change), steps
+    )
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """Cholesky factor of the frames' reduced system over the unknowns that move."""
+
+    lower: Float[Tensor, "m m"]
+    moves: Int[Tensor, "m"]
+
+    def solve(self, right: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """The solution, zero for the unknowns that do not move."""
+        out = torch.zeros_like(right)
+        out[self.moves] = torch.cholesky_solve(right[self.moves, None], self.lower)[:, 0]
+        return out
+
+
+def moving_unknowns(free: Free, n_frames: int, device: torch.device) -> Int[Tensor, "m"]:
+    """Unknowns of frames and clip that move: frame 0's pose is the world and stays."""
+    moves = torch.ones(n_frames * free.block + free.shared, dtype=torch.bool, device=device)
+    moves[:6] = False
+    if not free.translation:
+        moves[: n_frames * free.block].view(n_frames, -1)[:, :3] = False
+    return moves.nonzero()[:, 0]
+
+
+def factorise(reduced: Float[Tensor, "n n"], moves: Int[Tensor, "m"]) -> _Factor:
+    """Cholesky factor of the part that moves; a tiny ridge keeps unseen frames harmless."""
+    matrix = reduced[moves][:, moves]
+    matrix.diagonal().add_(RIDGE * matrix.diagonal().mean())
+    return _Factor(torch.linalg.cholesky(matrix), moves)
+
+
+def _conjugate_gradients(
+    operator: _Operator,
+    factor: _Factor,
+    blocks: Float[Tensor, "t v v"],
+    frames: Float[Tensor, "n"],
+    grid: Float[Tensor, "t v"],
+    tolerance: float,
+    max_steps: int,
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "t v"], int]:
+    """Preconditioned conjugate gradients from zero, until the residual's norm has fallen enough."""
+
+    def precondition(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return factor.solve(a), torch.cholesky_solve(b[..., None], blocks)[..., 0]
+
+    r = (frames.clone(), grid.clone())
+    x = (torch.zeros_like(frames), torch.zeros_like(grid))
+    z = precondition(*r)
+    p = z
+    rz = first = (r[0] @ z[0]) + (r[1] * z[1]).sum()
+    for step in range(max_steps):
+        a = operator(*p)
+        alpha = rz / ((p[0] @ a[0]) + (p[1] * a[1]).sum())
+        x = (x[0] + alpha * p[0], x[1] + alpha * p[1])
+        r = (r[0] - alpha * a[0], r[1] - alpha * a[1])
+        z = precondition(*r)
+        new = (r[0] @ z[0]) + (r[1] * z[1]).sum()
+        if bool(new <= tolerance**2 * first):
+            return x[0], x[1], step + 1
+        p = (z[0] + new / rz * p[0], z[1] + new / rz * p[1])
+        rz = new
+    return x[0], x[1], max_steps
+
+
+def _back_substitute(
+    system: System,
+    data: Data,
+    free: Free,
+    inverse: Float[Tensor, "t s"],
+    frames: Float[Tensor, "n"],
+    grid: Float[Tensor, "t v"],
+) -> Float[Tensor, "t s"]:
+    """The points' step, given those of frames and grids."""
+    t, b, _ = system.own.shape
+    local = (system.expand @ frames[block_index(data, free, t)][..., None])[..., 0]
+    pull = sum_rows((local[:, None] @ system.cross)[:, 0], data.i, t)
+    pull = pull + (frames[: t * b].reshape(t, 1, b) @ system.own)[:, 0]
+    if grid.shape[1] > 1:
+        flat = grid.reshape(-1)
+        at_j = (flat[data.vertex_j] * data.weight_j).sum(-1) * system.z_root * system.z_depth
+        at_i = (flat[data.vertex_i] * data.weight_i).sum(-1) * system.prior_root.square()
+        pull = pull - sum_rows(at_j, data.i, t) - at_i
+    return -(system.point_gradient + pull) * inverse
