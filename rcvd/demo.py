@@ -15,8 +15,8 @@ from rcvd.evaluation.trajectory import path_length, trajectory_errors
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
 from rcvd.store import writing
-from rcvd.synthetic.catalogue import make_sequence
 from rcvd.synthetic.sequence import Sequence
+from rcvd.synthetic.shots import make_sequence
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,8 @@ LAYERS = (
     ("recon",),
     ("export", "evaluation"),
     ("video", "items", "store"),
-    ("scene", "stages", "viewer"),
+    ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "demo"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

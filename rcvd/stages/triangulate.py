@@ -1,6 +1,7 @@
 """triangulate: depth measured by the flow under the solved cameras: z/, sigma/ 000000.npy."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     if not enabled:
         reason = "switched off" if not settings.enabled else f"verdict: {verdict}"
         logger.info("triangulate: the deformed prior is kept (%s)", reason)
-    leaving = targets_by_frame(workspace.input("flow") / "pairs.txt", scene.n_frames)
+    graph = read_pairs(workspace.input("flow") / "pairs.txt", scene.n_frames)
+    leaving = targets_by_frame(graph.pairs.tolist(), scene.n_frames)
     todo = workspace.missing(f"z/{array_name(k)}" for k in range(scene.n_frames))
     for k in workspace.track([int(Path(name).stem) for name in todo], "triangulate"):
         prior = torch.from_numpy(read_array(finetuned / "z" / array_name(k))).to(device)
@@ -62,10 +64,10 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     return {"frames": scene.n_frames, "enabled": enabled}
 
 
-def targets_by_frame(pairs: Path, n_frames: int) -> list[list[int]]:
+def targets_by_frame(pairs: Iterable[Sequence[int]], n_frames: int) -> list[list[int]]:
     """For each frame, the frames to which flow leaves it."""
     leaving: list[list[int]] = [[] for _ in range(n_frames)]
-    for i, j in read_pairs(pairs, n_frames).pairs.tolist():
+    for i, j in pairs:
         leaving[i].append(j)
     return leaving
 

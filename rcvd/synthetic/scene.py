@@ -16,7 +16,7 @@ from rcvd.geometry.pose import rigid, so3_exp
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import FINISHES, Material, Materials, draw_material, material_table
 from rcvd.synthetic.objects import FLAT, OBJECTS, SURROUNDINGS, Joint, Number, Part, Triple
-from rcvd.synthetic.primitives import NOTHING, Primitives
+from rcvd.synthetic.primitives import Primitives
 
 
 class Place(NamedTuple):
@@ -181,20 +181,3 @@ def at_times(scene: Scene, times: Float[Tensor, "t"]) -> tuple[Primitives, Mater
         **{f.name: repeat(getattr(scene.materials, f.name)) for f in fields(Materials)}
     )
     return primitives, made, scene.lights.pick(torch.zeros(t, dtype=torch.long))
-
-
-def pad_primitives(some: Primitives, n: int) -> Primitives:
-    """The same scenes with solids that are never hit, up to n, so that batches can be joined."""
-    missing = n - some.kind.shape[1]
-
-    def pad(x: Tensor, value: float) -> Tensor:
-        filler = x.new_full((x.shape[0], missing, *x.shape[2:]), value)
-        return torch.cat([x, filler], 1)
-
-    eye = torch.eye(4).to(some.world_from_local).expand(len(some.kind), missing, 4, 4)
-    return Primitives(
-        kind=pad(some.kind, NOTHING),
-        half=pad(some.half, 1.0),
-        world_from_local=torch.cat([some.world_from_local, eye], 1),
-        shadows=pad(some.shadows, False),
-    )

@@ -78,14 +78,14 @@ def shade(world: World, bundles: Bundles) -> Shaded:
     casters = []
     for number, (way, power) in enumerate(to_lights(world.lights, scene, points)):
         cosine = (normal * torch.nn.functional.normalize(way, dim=-1)).sum(-1)
-        facing = hit & (cosine > 0)
+        facing = hit & (cosine > 0) & (power > 0).any(1)
         above = points + LIFT * normal
         if bundles.casters:
             casters.append(bundles.casters[number])
         else:
             casters.append(_casters(world, bundles.scene, above, way, facing))
         dark = _shadows(world, bundles.scene, casters[-1], above, way) & facing
-        shadow += (dark | ~facing).long() << number
+        shadow += (dark | (cosine <= 0)).logical_and((power > 0).any(1)).long() << number
         light = light + power * (cosine.clamp(min=0) * ~dark)[:, None]
     colour = albedo * light
     lost = 1 - torch.exp(-world.lights.haze[scene] * depth * length)

@@ -1,0 +1,95 @@
+"""The named protocols. A result carries its profile; different profiles never mix.
+
+Published "Sintel" numbers follow incompatible protocols; each has a name here:
+
+P14     poses; LEAP-VO, MonST3R, CUT3R, Pi3, Uni4D: 14 sequences, Sim(3), mean over sequences
+A23 A14 depth; MonST3R --full_seq, CUT3R (23) and Pi3 (14): weighted by valid pixels
+B       depth; DepthCrafter: clean pass, first 50 frames, disparity, mean over frames, then videos
+C P18n  depth and poses; MegaSaM after CasualSAM's list of 18, mean over sequences
+D       depth; Uni4D: every sequence present, disparity, weighted by valid pixels
+A-bonn A-kitti   depth; profile A's fits on the Bonn and KITTI sequences of MonST3R
+strict  poses and depth of every sequence: nothing is dropped, fits are exact
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from rcvd.evaluation import depth_rules, pose_rules
+from rcvd.evaluation.depth_rules import DepthRule
+from rcvd.evaluation.pose_rules import PoseRule
+
+SINTEL_23 = (
+    *("alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7"),
+    *("bamboo_1", "bamboo_2", "bandage_1", "bandage_2", "cave_2", "cave_4", "market_2"),
+    *("market_5", "market_6", "mountain_1", "shaman_2", "shaman_3", "sleeping_1", "sleeping_2"),
+    *("temple_2", "temple_3"),
+)
+SINTEL_14 = (
+    *("alley_2", "ambush_4", "ambush_5", "ambush_6", "cave_2", "cave_4", "market_2", "market_5"),
+    *("market_6", "shaman_3", "sleeping_1", "sleeping_2", "temple_2", "temple_3"),
+)
+SINTEL_18 = tuple(sorted((*SINTEL_14, "alley_1", "bamboo_1", "bamboo_2", "mountain_1")))
+BONN_5 = ("balloon2", "crowd2", "crowd3", "person_tracking2", "synchronous")
+
+Averaging = Literal["sequences", "pixels"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One protocol.
+
+    data: the reader it belongs to, or None for any. sequences: None for all present. render: the
+    image pass it was published for. averaging: of the mean; `strict` states both.
+    scale_invariant: metrics do not change when the prediction is multiplied by a constant.
+    """
+
+    id: str
+    data: str | None
+    sequences: tuple[str, ...] | None
+    averaging: tuple[Averaging, ...]
+    pose: PoseRule | None = None
+    depth: DepthRule | None = None
+    render: str | None = None
+    scale_invariant: bool = True
+
+
+def _a(name: str, data: str, sequences: tuple[str, ...] | None, render: str | None) -> Profile:
+    return Profile(
+        id=name,
+        data=data,
+        sequences=sequences,
+        averaging=("pixels",),
+        depth=depth_rules.rule_a,
+        render=render,
+        scale_invariant=False,  # only s&s-adam is not
+    )
+
+
+_TABLE = (
+    Profile("P14", "sintel", SINTEL_14, ("sequences",), pose=pose_rules.rule_p14),
+    _a("A23", "sintel", SINTEL_23, "final"),
+    _a("A14", "sintel", SINTEL_14, "final"),
+    Profile("B", "sintel", SINTEL_23, ("sequences",), depth=depth_rules.rule_b, render="clean"),
+    Profile(
+        "C",
+        "sintel",
+        SINTEL_18,
+        ("sequences",),
+        depth=depth_rules.rule_c,
+        scale_invariant=False,  # the prediction is clipped before the fit
+    ),
+    Profile("P18n", "sintel", SINTEL_18, ("sequences",), pose=pose_rules.rule_p18n),
+    Profile("D", "sintel", None, ("pixels",), depth=depth_rules.rule_d, render="final"),
+    _a("A-bonn", "bonn", BONN_5, None),
+    _a("A-kitti", "kitti", None, None),
+    Profile(
+        "strict",
+        None,
+        None,
+        ("sequences", "pixels"),
+        pose=pose_rules.rule_strict_pose,
+        depth=depth_rules.rule_strict,
+    ),
+)
+PROFILES = MappingProxyType({profile.id: profile for profile in _TABLE})

@@ -1,0 +1,1 @@
+"""Video recognition: a consumer of frames and of a scene's stored flow, masks and depth."""

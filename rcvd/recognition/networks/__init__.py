@@ -1,0 +1,1 @@
+"""One architecture a file; rcvd.recognition.registry has the table of them."""

@@ -1,0 +1,108 @@
+"""The lectures' toy trio: late fusion, early fusion and 3-D convolution, of equal size.
+
+Frames meet at the end (late), in the first layer (early), or slowly (3-D). Each is convolution 3,
+pooling 4, convolution 3, global average, linear.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Pool = Literal["max", "avg"]
+
+
+def fold_frames(rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
+    """Every frame as an image of its own, clip by clip."""
+    return rgb.transpose(1, 2).flatten(0, 1)
+
+
+class Late(nn.Module):
+    """A 2-D network per frame; the frames meet in a mean (pool) or in a hidden layer (fc)."""
+
+    def __init__(
+        self,
+        classes: int,
+        head: Literal["pool", "fc"] = "pool",
+        frames: int = 20,
+        side: int = 64,
+        width: int = 12,
+        channels: int = 3,
+        pool: Pool = "max",
+        hidden: int = 48,
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
+        self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
+        self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.gap = nn.AdaptiveAvgPool3d(1)
+        if head == "fc":
+            maps = 2 * width * (side // 4) ** 2
+            self.hidden = nn.Linear(frames * maps, hidden)
+        self.fc = nn.Linear(hidden if head == "fc" else 2 * width, classes)
+
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        b, _, t, _, _ = rgb.shape
+        x = self.pool1(self.conv1(fold_frames(rgb)).relu())
+        x = self.conv2(x).relu()
+        x = x.reshape(b, t, *x.shape[1:])
+        if self.head == "fc":
+            return self.fc(self.hidden(x.flatten(1)).relu())
+        return self.fc(self.gap(x.transpose(1, 2)).flatten(1))
+
+
+class Early(nn.Module):
+    """A 2-D network whose first layer sees all frames as channels."""
+
+    def __init__(
+        self,
+        classes: int,
+        frames: int = 20,
+        width: int = 12,
+        channels: int = 3,
+        pool: Pool = "max",
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels * frames, width, 3, padding=1)
+        self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
+        self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.gap = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(2 * width, classes)
+
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        x = self.pool1(self.conv1(rgb.flatten(1, 2)).relu())
+        return self.fc(self.gap(self.conv2(x).relu()).flatten(1))
+
+
+class Toy3d(nn.Module):
+    """Convolutions and pooling over time as well: one filter finds a motion whenever it happens."""
+
+    def __init__(
+        self, classes: int, width: int = 12, channels: int = 3, pool: Pool = "max"
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(channels, width, 3, padding=1)
+        self.pool1 = nn.MaxPool3d(4) if pool == "max" else nn.AvgPool3d(4)
+        self.conv2 = nn.Conv3d(width, 2 * width, 3, padding=1)
+        self.gap = nn.AdaptiveAvgPool3d(1)
+        self.fc = nn.Linear(2 * width, classes)
+
+    def maps(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t2 h2 w2"]:
+        """What goes into the global average: moves with the clip, in steps of four."""
+        return self.conv2(self.pool1(self.conv1(rgb).relu())).relu()
+
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        return self.fc(self.gap(self.maps(rgb)).flatten(1))
+
+
+class SingleFrame(nn.Module):
+    """A per-frame network fed with the middle frame only."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        middle = rgb.shape[2] // 2
+        return self.network(rgb[:, :, middle : middle + 1])
