@@ -55,7 +55,7 @@ def complete_frame(
     """
     options = options or CompleteOptions()
     votes = agreement.agreeing
-    confirmed = (votes >= options.min_agreeing) & ~moving
+    confirmed = (votes >= min(options.min_agreeing, n_views)) & (votes > 0) & ~moving
     measured = confirmed & (votes >= options.min_ratio * agreement.contradicting)
     sigma = options.sigma * (n_views / votes.clamp(min=1)).sqrt()
     log_prior = prior.log()
