@@ -26,7 +26,7 @@ from rcvd.stages.frames import FramesSettings
 from rcvd.stages.masks import STAGE as MASKS
 from rcvd.stages.masks import MasksSettings
 from rcvd.stages.poses import STAGE as POSES
-from rcvd.stages.poses import PosesSettings
+from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
 from rcvd.store import Progress, Stage, Store, no_progress, run_stage

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rcvd.geometry.camera import intrinsics_from_hfov
 from rcvd.synthetic.materials import GAMMA
-from rcvd.synthetic.render import Render, render
+from rcvd.synthetic.render import Render, render, trace
 from rcvd.synthetic.scene import Scene, at_times, moving_solids, world_from_local
 from rcvd.synthetic.sequence import Sequence, Solids
 from rcvd.types import Cameras
@@ -35,7 +35,8 @@ class Shot:
     exposure: float = 0.0
 
 
-def _cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Cameras:
+def shot_cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Cameras:
+    """The shot's cameras at shares of the clip, for pictures of (height, width)."""
     h, w = size
     long_side = max(h, w)
     focal = intrinsics_from_hfov(shot.fov, (long_side, long_side))[0]
@@ -51,7 +52,7 @@ def _cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Ca
 def _picture(
     shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int], antialias: bool = True
 ) -> tuple[Render, Cameras]:
-    cameras = _cameras(shot, share, size)
+    cameras = shot_cameras(shot, share, size)
     return render(*at_times(shot.scene, share * shot.duration), cameras, antialias), cameras
 
 
@@ -99,9 +100,10 @@ class Measure:
 def measure(shot: Shot, frames: int = 8) -> Measure:
     """Median depth of what stands still, share of moving pixels, and length of the path."""
     share = (torch.arange(frames, dtype=torch.float64) + 0.5) / frames
-    seen, _ = _picture(shot, share, PROBE, antialias=False)
-    moving = moving_solids(shot.scene)[seen.surface.clamp(min=0)] & (seen.surface >= 0)
-    still = seen.z[(seen.surface >= 0) & ~moving]
+    primitives, _, _ = at_times(shot.scene, share * shot.duration)
+    z, surface = trace(primitives, shot_cameras(shot, share, PROBE))
+    moving = moving_solids(shot.scene)[surface.clamp(min=0)] & (surface >= 0)
+    still = z[(surface >= 0) & ~moving]
     centres = shot.path(torch.linspace(0, 1, 200, dtype=torch.float64))[:, :3, 3]
     length = float(centres.diff(dim=0).norm(dim=-1).sum())
     return Measure(float(still.median()), float(moving.float().mean()), length)
