@@ -1,6 +1,5 @@
 """Changes of whole clips: one random draw for all frames, and flow and label follow."""
 
-
 from jaxtyping import Float
 from torch import Tensor
 

@@ -42,5 +42,6 @@ def test_derivative_by_log_depth_is_autograds() -> None:
     induced, _ = induced_flow(log_z.exp(), *cameras)
     grads = [torch.autograd.grad(induced[..., k].sum(), log_z, retain_graph=True) for k in (0, 1)]
     expected = torch.stack([grad for (grad,) in grads], -1)
-    torch.testing.assert_close(flow.per_log_z, expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(flow.per_log_z, expected, atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(flow.displacement, induced)
     assert flow.in_front.all()
