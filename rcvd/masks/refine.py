@@ -4,7 +4,7 @@ The two-view evidence is blind along epipolar lines (a car ahead). With cameras 
 static pixel has one depth, near the prior, that explains all its flows at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,13 +32,17 @@ EDGE_RADIUS = 3  # px, how far flow bleeds over an edge of the depth
 class RefineOptions:
     """log_sigma: error of the log of the depth, after the solver's deformation. rounds: of the
     reweighted solve of each pixel's depth. kernel: standard deviations at which a flow loses its
-    say in it. first: log-odds added where the first masks see motion.
+    say in it. first: log-odds added where the first masks see motion. camera_stride,
+    camera_rounds: pixels between samples, and reweighted rounds, of the fit of a pair's camera
+    error.
     """
 
     log_sigma: float = 0.2
     rounds: int = 3
     kernel: float = 3.0
     first: float = 0.5
+    camera_stride: int = 4
+    camera_rounds: int = 5
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)
 
@@ -132,8 +136,44 @@ def _measure(
     information = adjugate / (xx * yy - xy * xy)[..., None, None]
     valid = torch.stack([f.valid for f in flows]) & induced.in_front
     error = displacement - induced.displacement
-    log_sigma = depth_sigma(z, options.log_sigma)
-    return _Measurements(flows, error, induced.per_log_z, information, valid, log_sigma)
+    sigma = depth_sigma(z, options.log_sigma)
+    m = _Measurements(flows, error, induced.per_log_z, information, valid, sigma)
+    return replace(m, error=error - _camera_error(m, induced.per_camera, options))
+
+
+def _camera_error(
+    m: _Measurements, per_camera: Float[Tensor, "j h w 2 7"], options: RefineOptions
+) -> Float[Tensor, "j h w 2"]:
+    """Flow that a small error of a pair's cameras explains, fitted over the whole image.
+
+    What the solve leaves of errors in pose and focal is smooth and must not look like motion. Depth
+    is free within its error: only what it cannot explain counts (its share is projected out).
+    """
+    step = options.camera_stride
+    design, error, information = (
+        x[:, ::step, ::step] for x in (per_camera, m.error, m.information)
+    )
+    slope, valid, sigma = (
+        x[..., ::step, ::step, :]
+        for x in (m.slope, m.valid[..., None], m.log_sigma[None, ..., None])
+    )
+    bent = torch.einsum("jhwab,jhwb->jhwa", information, slope)
+    share = sigma[..., 0] ** -2 + (slope * bent).sum(-1)
+    information = information - bent[..., :, None] * bent[..., None, :] / share[..., None, None]
+    weight = valid[..., 0].to(error)
+    small = torch.eye(7, dtype=error.dtype, device=error.device) * 1e-3
+    change = torch.zeros(len(error), 7, 1).to(error)
+    for _ in range(options.camera_rounds):
+        rest = error - (design @ change[:, None, None])[..., 0]
+        squared = torch.einsum("jhwa,jhwab,jhwb->jhw", rest, information, rest)
+        weight = valid[..., 0] / (1 + squared / options.kernel**2).square()
+        weighted = information * weight[..., None, None]
+        normal = torch.einsum("jhwak,jhwab,jhwbl->jkl", design, weighted, design)
+        pull = torch.einsum("jhwak,jhwab,jhwb->jk", design, weighted, error)
+        scale = normal.diagonal(dim1=-2, dim2=-1).clamp(min=1e-9).sqrt()
+        balanced = normal / scale[:, :, None] / scale[:, None, :] + small
+        change = torch.linalg.solve(balanced, (pull / scale)[..., None]) / scale[..., None]
+    return (per_camera @ change[:, None, None])[..., 0]
 
 
 def depth_sigma(z: Float[Tensor, "h w"], log_sigma: float) -> Float[Tensor, "h w"]:

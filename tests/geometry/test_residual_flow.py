@@ -45,3 +45,20 @@ def test_derivative_by_log_depth_is_autograds() -> None:
     torch.testing.assert_close(flow.per_log_z, expected, atol=1e-9, rtol=1e-9)
     torch.testing.assert_close(flow.displacement, induced)
     assert flow.in_front.all()
+
+
+def test_derivative_by_the_second_camera_is_that_of_moving_it() -> None:
+    z, a, b, k, _ = _scene()
+    flow = camera_flow(z, a, b, k, k)
+    step = 1e-5
+    for n in range(7):
+        moved, focal = b, k.clone()
+        if n < 6:
+            twist = torch.zeros(6, dtype=torch.float64)
+            twist[n] = -step  # the points move by +step as the camera moves by -step
+            moved = b @ se3_exp(twist)
+        else:
+            focal[:, :2] *= 1 + step
+        there, _ = induced_flow(z, a, moved, k, focal)
+        slope = (there - induced_flow(z, a, b, k, k)[0]) / step
+        torch.testing.assert_close(flow.per_camera[..., n], slope, atol=1e-2, rtol=1e-3)
