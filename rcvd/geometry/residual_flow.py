@@ -15,14 +15,11 @@ from rcvd.geometry.warp import induced_flow
 class CameraFlow:
     """Flow of a static scene, in px. per_log_z: its derivative by the log of the depth.
 
-    per_camera: by a twist of the second camera (translation in scene units, rotation in radians,
-    both along its own axes) and by the log of its focal. z_there: depth in the second camera.
-    in_front: the depth is known, and that one is positive.
+    z_there: depth in the second camera. in_front: the depth is known, and that one is positive.
     """
 
     displacement: Float[Tensor, "b h w 2"]
     per_log_z: Float[Tensor, "b h w 2"]
-    per_camera: Float[Tensor, "b h w 2 7"]
     z_there: Float[Tensor, "b h w"]
     in_front: Bool[Tensor, "b h w"]
 
@@ -34,7 +31,7 @@ def camera_flow(
     intrinsics_i: Float[Tensor, "b 4"],
     intrinsics_j: Float[Tensor, "b 4"],
 ) -> CameraFlow:
-    """Camera-induced flow from i to j and how it would change with depth and camera."""
+    """Camera-induced flow from i to j and how it would change with the depth."""
     pixels = pixel_centres((z.shape[1], z.shape[2]), z.device, z.dtype)
     directions = rays(pixels.expand(*z.shape, 2), intrinsics_i[:, None, None])
     transform = j_from_i(world_from_cam_i, world_from_cam_j)
@@ -46,19 +43,24 @@ def camera_flow(
     # d pi(X) with dX / d log z = X - t, the rotated point
     slide = intrinsics[..., :2] * turned[..., :2] - (landed - intrinsics[..., 2:]) * turned[..., 2:]
     in_front = (z > 0) & (moved[..., 2] > 0)
-    per_camera = _per_camera((landed - intrinsics[..., 2:]) / intrinsics[..., :2], depth[..., 0])
-    per_camera = intrinsics[..., :2, None] * per_camera
-    return CameraFlow(landed - pixels, slide / depth, per_camera, moved[..., 2], in_front)
+    return CameraFlow(landed - pixels, slide / depth, moved[..., 2], in_front)
 
 
-def _per_camera(xy: Float[Tensor, "*b 2"], depth: Float[Tensor, "*b"]) -> Float[Tensor, "*b 2 7"]:
-    """Derivatives of normalised image coordinates as X becomes X + rho + omega x X."""
-    x, y = xy.unbind(-1)
-    near, one = 1 / depth, torch.ones_like(x)
+def camera_slope(
+    landed: Float[Tensor, "*n 2"], z_there: Float[Tensor, "*n"], intrinsics: Float[Tensor, "*#n 4"]
+) -> Float[Tensor, "*n 2 7"]:
+    """How pixels at a depth move as a camera changes, as X becomes X + rho + omega x X.
+
+    The columns: rho (scene units), omega (radians), both along the camera's axes, log of the focal.
+    Moving the camera itself by a twist has the opposite sign.
+    """
+    x, y = ((landed - intrinsics[..., 2:]) / intrinsics[..., :2]).unbind(-1)
+    near, one = 1 / z_there.clamp(min=MIN_Z), torch.ones_like(x)
     zero = torch.zeros_like(x)
     along_x = [near, zero, -x * near, -x * y, one + x * x, -y, x]
     along_y = [zero, near, -y * near, -one - y * y, x * y, x, y]
-    return torch.stack([torch.stack(along_x, -1), torch.stack(along_y, -1)], -2)
+    normalised = torch.stack([torch.stack(along_x, -1), torch.stack(along_y, -1)], -2)
+    return intrinsics[..., :2, None] * normalised
 
 
 def residual_flow(

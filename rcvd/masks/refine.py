@@ -4,7 +4,7 @@ The two-view evidence is blind along epipolar lines (a car ahead). With cameras 
 static pixel has one depth, near the prior, that explains all its flows at once.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,8 +13,9 @@ from torch.nn.functional import max_pool2d
 
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.pairs import neighbours
-from rcvd.geometry.camera import MIN_Z
-from rcvd.geometry.residual_flow import camera_flow
+from rcvd.geometry.camera import MIN_Z, pixel_centres
+from rcvd.geometry.pose import se3_exp
+from rcvd.geometry.residual_flow import camera_flow, camera_slope
 from rcvd.masks.cleaning import CleaningOptions, regions, through_time
 from rcvd.masks.evidence import (
     EvidenceOptions,
@@ -49,13 +50,14 @@ class RefineOptions:
 
 @dataclass(frozen=True)
 class _Measurements:
-    """A frame's flows against its cameras: error, slope by log depth, inverse covariance; sigma of
-    the log depth.
+    """A frame's flows against its cameras: error, slope by log depth, depth there, inverse
+    covariance; sigma of the log depth.
     """
 
     flows: list[Flow]
     error: Float[Tensor, "j h w 2"]
     slope: Float[Tensor, "j h w 2"]
+    z_there: Float[Tensor, "j h w"]
     information: Float[Tensor, "j h w 2 2"]
     valid: Bool[Tensor, "j h w"]
     log_sigma: Float[Tensor, "h w"]
@@ -121,59 +123,60 @@ def _measure(
 ) -> _Measurements:
     flows = [flow_of(frame, j) for j in others]
     n = len(others)
-    induced = camera_flow(
-        z.expand(n, -1, -1),
-        cameras.world_from_cam[frame].to(z).expand(n, 4, 4),
-        cameras.world_from_cam[others].to(z),
-        cameras.intrinsics[frame].to(z).expand(n, 4),
-        cameras.intrinsics[others].to(z),
-    )
-    displacement = torch.stack([f.displacement for f in flows])
     aperture = aperture_covariance(rgb, options.evidence.texture)
     covariance = torch.stack([flow_covariance(f, aperture, options.evidence) for f in flows])
     xx, xy, yy = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     adjugate = torch.stack([torch.stack([yy, -xy], -1), torch.stack([-xy, xx], -1)], -2)
     information = adjugate / (xx * yy - xy * xy)[..., None, None]
-    valid = torch.stack([f.valid for f in flows]) & induced.in_front
-    error = displacement - induced.displacement
     sigma = depth_sigma(z, options.log_sigma)
-    m = _Measurements(flows, error, induced.per_log_z, information, valid, sigma)
-    return replace(m, error=error - _camera_error(m, induced.per_camera, options))
+    here = cameras.world_from_cam[frame].to(z).expand(n, 4, 4)
+    intrinsics = cameras.intrinsics[frame].to(z).expand(n, 4)
+    there, lenses = cameras.world_from_cam[others].to(z), cameras.intrinsics[others].to(z)
+
+    def measured(there: Float[Tensor, "j 4 4"], lenses: Float[Tensor, "j 4"]) -> _Measurements:
+        induced = camera_flow(z.expand(n, -1, -1), here, there, intrinsics, lenses)
+        error = torch.stack([f.displacement for f in flows]) - induced.displacement
+        valid = torch.stack([f.valid for f in flows]) & induced.in_front
+        return _Measurements(
+            flows, error, induced.per_log_z, induced.z_there, information, valid, sigma
+        )
+
+    change = _camera_error(measured(there, lenses), lenses, options)
+    scale = torch.cat([change[:, 6:].exp().expand(n, 2), torch.ones_like(lenses[:, 2:])], 1)
+    return measured(there @ se3_exp(-change[:, :6]), lenses * scale)
 
 
 def _camera_error(
-    m: _Measurements, per_camera: Float[Tensor, "j h w 2 7"], options: RefineOptions
-) -> Float[Tensor, "j h w 2"]:
-    """Flow that a small error of a pair's cameras explains, fitted over the whole image.
+    m: _Measurements, lenses: Float[Tensor, "j 4"], options: RefineOptions
+) -> Float[Tensor, "j 7"]:
+    """Change of each pair's second camera that fits the flow over the whole image.
 
     What the solve leaves of errors in pose and focal is smooth and must not look like motion. Depth
     is free within its error: only what it cannot explain counts (its share is projected out).
     """
     step = options.camera_stride
-    design, error, information = (
-        x[:, ::step, ::step] for x in (per_camera, m.error, m.information)
-    )
-    slope, valid, sigma = (
-        x[..., ::step, ::step, :]
-        for x in (m.slope, m.valid[..., None], m.log_sigma[None, ..., None])
-    )
+    error, slope, information = (x[:, ::step, ::step] for x in (m.error, m.slope, m.information))
+    valid, sigma = m.valid[:, ::step, ::step], m.log_sigma[::step, ::step]
+    size = (m.valid.shape[1], m.valid.shape[2])
+    pixels = pixel_centres(size, error.device, error.dtype)[::step, ::step]
+    landed = pixels + torch.stack([f.displacement[::step, ::step] for f in m.flows])
+    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses[:, None, None])
     bent = torch.einsum("jhwab,jhwb->jhwa", information, slope)
-    share = sigma[..., 0] ** -2 + (slope * bent).sum(-1)
+    share = sigma**-2 + (slope * bent).sum(-1)
     information = information - bent[..., :, None] * bent[..., None, :] / share[..., None, None]
-    weight = valid[..., 0].to(error)
-    small = torch.eye(7, dtype=error.dtype, device=error.device) * 1e-3
-    change = torch.zeros(len(error), 7, 1).to(error)
+    damping = 1e-3 * torch.eye(7, dtype=error.dtype, device=error.device)
+    change = error.new_zeros(len(error), 7)
     for _ in range(options.camera_rounds):
-        rest = error - (design @ change[:, None, None])[..., 0]
-        squared = torch.einsum("jhwa,jhwab,jhwb->jhw", rest, information, rest)
-        weight = valid[..., 0] / (1 + squared / options.kernel**2).square()
-        weighted = information * weight[..., None, None]
-        normal = torch.einsum("jhwak,jhwab,jhwbl->jkl", design, weighted, design)
-        pull = torch.einsum("jhwak,jhwab,jhwb->jk", design, weighted, error)
+        rest = error - torch.einsum("jhwak,jk->jhwa", design, change)
+        squared = _form(rest, information, rest)
+        weight = valid / (1 + squared / options.kernel**2).square()
+        weighted = torch.einsum("jhwak,jhwab->jhwbk", design, information * weight[..., None, None])
+        normal = torch.einsum("jhwbk,jhwbl->jkl", weighted, design)
+        pull = torch.einsum("jhwbk,jhwb->jk", weighted, error)
         scale = normal.diagonal(dim1=-2, dim2=-1).clamp(min=1e-9).sqrt()
-        balanced = normal / scale[:, :, None] / scale[:, None, :] + small
-        change = torch.linalg.solve(balanced, (pull / scale)[..., None]) / scale[..., None]
-    return (per_camera @ change[:, None, None])[..., 0]
+        balanced = normal / scale[:, :, None] / scale[:, None, :] + damping
+        change = torch.linalg.solve(balanced, pull / scale) / scale
+    return change
 
 
 def depth_sigma(z: Float[Tensor, "h w"], log_sigma: float) -> Float[Tensor, "h w"]:
