@@ -71,28 +71,24 @@ def score_sequence(profile: Profile, truth: TrueSequence, prediction: Prediction
         frames = associate(truth, prediction)
     metrics: dict[str, float] = {}
     notes: dict[str, Any] = {}
-    pixels, curve = 0, None
-    if profile.pose is not None and truth.cameras is not None:
-        pose = profile.pose(truth, prediction, frames)
-        metrics |= pose.metrics
-        notes |= pose.notes
-        failures += [pose.failure] if pose.failure else []
-    if profile.depth is not None and truth.depth is not None:
-        depth = profile.depth(truth, prediction, frames)
-        metrics |= depth.metrics
-        notes["coverage"] = depth.coverage
-        failures += [depth.failure] if depth.failure else []
-        pixels, curve = depth.pixels, depth.curve
-    if not metrics:
-        needs = " or ".join(k for k in ("pose", "depth") if getattr(profile, k) is not None)
-        raise UserError(f"{truth.name}: no true {needs}, which profile {profile.id} compares with")
+    pixels: int = 0
+    curve: list[float] | None = None
+    scores = [rule(truth, prediction, frames) for rule in profile.rules]
+    found = [score for score in scores if score is not None]
+    if not found:
+        raise UserError(f"{truth.name}: the data lack what profile {profile.id} compares with")
+    for score in found:
+        metrics |= score.metrics
+        notes |= score.notes
+        failures += [score.failure] if score.failure else []
+        pixels, curve = max(pixels, score.pixels), score.curve or curve
     return Row(
         profile=profile.id,
         sequence=truth.name,
         metrics=metrics,
         frames=len(truth),
         pixels=pixels,
-        failures=tuple(failures),
+        failures=tuple(dict.fromkeys(failures)),
         unit=prediction.unit if prediction else "none",
         known_k=prediction.known_k if prediction else False,
         render=truth.render,
