@@ -6,7 +6,7 @@ import random
 import torch
 
 from rcvd.synthetic.lighting import Lights
-from rcvd.synthetic.objects import Number, Triple
+from rcvd.synthetic.parts import Number, Triple
 from rcvd.synthetic.scene import Place
 
 QUARTER = math.pi / 2
@@ -29,8 +29,8 @@ def room_lights(rng: random.Random, height: float) -> Lights:
     return Lights(
         to_sun=torch.tensor([[0.0, -1.0, 0.0]]),
         sun=torch.zeros(1, 3),
-        lamp_at=torch.tensor([[rng.uniform(-0.6, 0.6), 0.15 - height, rng.uniform(-0.6, 0.6)]]),
-        lamp=torch.tensor([_colour(rng, rng.uniform(1.2, 1.6), 0.1)]),
+        lamp_at=torch.tensor([[[rng.uniform(-0.6, 0.6), 0.15 - height, rng.uniform(-0.6, 0.6)]]]),
+        lamp=torch.tensor([[_colour(rng, rng.uniform(1.2, 1.6), 0.1)]]),
         above=torch.tensor([_colour(rng, ambient, 0.0)]),
         below=torch.tensor([_colour(rng, 0.85 * ambient, 0.08)]),
         haze=torch.zeros(1),
@@ -48,8 +48,8 @@ def street_lights(rng: random.Random) -> Lights:
     return Lights(
         to_sun=torch.tensor([to_sun]),
         sun=torch.tensor([_colour(rng, rng.uniform(1.2, 1.6), 0.1)]),
-        lamp_at=torch.zeros(1, 3),
-        lamp=torch.zeros(1, 3),
+        lamp_at=torch.zeros(1, 1, 3),
+        lamp=torch.zeros(1, 1, 3),
         above=torch.tensor([_colour(rng, rng.uniform(0.5, 0.65), -0.1)]),
         below=torch.tensor([_colour(rng, 0.35, 0.05)]),
         haze=torch.tensor([rng.uniform(0.001, 0.004)]),
@@ -157,7 +157,7 @@ def crates(rng: random.Random, spots: list[tuple[Number, Number]]) -> list[Place
 
 def ceiling_lamp(lights: Lights) -> Place:
     """A glowing panel where the lamp is; it casts no shadow."""
-    x, y, z = lights.lamp_at[0].tolist()
+    x, y, z = lights.lamp_at[0, 0].tolist()
     return Place("lamp_panel", (x, -y + 0.05, z), 0.0, (0.3, 0.03, 0.3))
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from rcvd.geometry.pose import rigid, so3_exp
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import FINISHES, Material, Materials, draw_material, material_table
-from rcvd.synthetic.objects import FLAT, OBJECTS, SURROUNDINGS, Joint, Number, Part, Triple
+from rcvd.synthetic.objects import FLAT, OBJECTS, SURROUNDINGS
+from rcvd.synthetic.parts import Joint, Number, Part, Triple
 from rcvd.synthetic.primitives import Primitives
 
 
@@ -24,6 +25,8 @@ class Place(NamedTuple):
 
     at: (x, height above the ground, z) of its origin. yaw: rad about +Y; 0 faces +X, pi/2 faces
     -Z. speed: m/s forward. turn: rad/s. gait: rad/s of the joints' swing. pose: its phase at 0 s.
+    parts: its solids where the table of objects has them not. casts: shadows; where not said,
+    everything but the surroundings' flat parts does.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Place(NamedTuple):
     turn: float = 0.0
     gait: float = 0.0
     pose: float = 0.0
+    parts: tuple[Part, ...] = ()
+    casts: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ def _solid_row(part: Part, place: Place) -> tuple[list[Number], ...]:
     return half, [x, -up, z], list(part.tilt)
 
 
-def build_scene(places: list[Place], lights: Lights, rng: random.Random) -> Scene:
+def build_scene(
+    places: list[Place], lights: Lights, rng: random.Random, glossy: bool = False
+) -> Scene:
     """Tables of the objects' solids; every object draws its own materials from rng."""
     solids, joints, casts, owners, kinds = [], [], [], [], []
     materials: list[Material] = []
@@ -85,13 +92,14 @@ def build_scene(places: list[Place], lights: Lights, rng: random.Random) -> Scen
             instance.append(len(names))
             names.append(place.name)
         drawn: dict[str, Material] = {}
-        for part in OBJECTS[place.name]:
+        casting = place.name not in FLAT if place.casts is None else place.casts
+        for part in place.parts or OBJECTS[place.name]:
             if part.finish not in drawn:
-                drawn[part.finish] = draw_material(part.finish, rng)
+                drawn[part.finish] = draw_material(part.finish, rng, glossy)
             kinds.append(part.kind)
             solids.append(_solid_row(part, place))
             joints.append([_joint_row(j, place.stretch) for j in (part.outer, part.inner)])
-            casts.append(place.name not in FLAT and FINISHES[part.finish].glow == 0)
+            casts.append(casting and FINISHES[part.finish].glow == 0)
             owners.append(number)
             materials.append(drawn[part.finish])
     half, centre, tilt = torch.tensor(solids, dtype=torch.float64).unbind(1)
