@@ -160,7 +160,7 @@ def rule_c(
         full.failure,
     )
     valid = _valid(stack, *C_RANGE)
-    p, g = stack.predicted[valid].double(), stack.true[valid].double()
+    p, g = stack.predicted[valid], stack.true[valid]
     aligned = spread_scale_shift(p, g).apply(p) if len(g) else p
     return stack.score(depth_metrics(aligned, g), valid)
 
