@@ -10,27 +10,29 @@ from rcvd.synthetic.materials import Materials
 from rcvd.synthetic.primitives import NOTHING, Primitives
 
 SceneBatch = tuple[Primitives, Materials, Lights]
+LAMPS = ("lamp_at", "lamp")
 FILLER = {"kind": NOTHING, "half": 1, "tile": 1}  # of the solids that pad a scene; else 0
 
 
-def join_scenes(some: list[SceneBatch]) -> SceneBatch:
-    """One batch of all; scenes with fewer solids get solids that are never hit."""
+def join_scenes(some: list[SceneBatch], device: torch.device | None = None) -> SceneBatch:
+    """One batch of all; scenes with fewer solids or lamps get some that do nothing."""
     n = max(primitives.kind.shape[1] for primitives, _, _ in some)
 
-    def joined(parts: list[Primitives] | list[Materials], name: str) -> Tensor:
+    def joined(parts: list, name: str, size: int) -> Tensor:
         padded = []
         for part in parts:
             x: Tensor = getattr(part, name)
-            size = (x.shape[0], n - x.shape[1], *x.shape[2:])
-            padded.append(torch.cat([x, x.new_full(size, FILLER.get(name, 0))], 1))
-        return torch.cat(padded)
+            missing = (x.shape[0], size - x.shape[1], *x.shape[2:])
+            padded.append(torch.cat([x, x.new_full(missing, FILLER.get(name, 0))], 1))
+        return torch.cat(padded).to(device)
 
-    primitives = [scene[0] for scene in some]
-    materials = [scene[1] for scene in some]
+    primitives, materials, lights = (list(parts) for parts in zip(*some, strict=True))
+    lamps = max(light.lamp.shape[1] for light in lights)
+    plain = [f.name for f in fields(Lights) if f.name not in LAMPS]
+    lit = {name: torch.cat([getattr(x, name) for x in lights]).to(device) for name in plain}
+    lit |= {name: joined(lights, name, lamps) for name in LAMPS}
     return (
-        Primitives(**{f.name: joined(primitives, f.name) for f in fields(Primitives)}),
-        Materials(**{f.name: joined(materials, f.name) for f in fields(Materials)}),
-        Lights(
-            **{f.name: torch.cat([getattr(s[2], f.name) for s in some]) for f in fields(Lights)}
-        ),
+        Primitives(**{f.name: joined(primitives, f.name, n) for f in fields(Primitives)}),
+        Materials(**{f.name: joined(materials, f.name, n) for f in fields(Materials)}),
+        Lights(**lit),
     )

@@ -121,6 +121,9 @@ FINISHES: dict[str, Finish] = {
     "light": Finish(
         ("noise",), (0.1, 0.16), (0.1, 0.3), (0.95, 1.0), (0.5, 1.0), (0.05, 0.1), 0, 0.7
     ),
+    "screen": Finish(
+        ("poster_2", "text", "poster_3"), (0, 1), (0.2, 0.8), (0.6, 0.9), (0.3, 0.6), glow=0.5
+    ),
     "grass": Finish(("grass",), (0.18, 0.32), (0.35, 0.7), (0.4, 0.7), (3.0, 6.0), (0.4, 0.7)),
     "pavement": Finish(
         ("tiles", "cobbles"), (0.05, 0.15), (0.02, 0.15), (0.55, 0.8), (2.0, 3.0), (0.3, 0.5)
@@ -146,30 +149,36 @@ class Material(NamedTuple):
 
 
 def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
-    r, g, b = colorsys.hsv_to_rgb(hue % 1.0, saturation, min(max(value, 0.03), 1.0))
+    r, g, b = colorsys.hsv_to_rgb(hue % 1.0, min(saturation, 1.0), min(max(value, 0.03), 1.0))
     return r**GAMMA, g**GAMMA, b**GAMMA
 
 
-def draw_material(finish_name: str, rng: random.Random, glossy: bool = False) -> Material:
-    """A material of the named finish; without gloss a surface looks the same from everywhere."""
+def draw_material(finish_name: str, rng: random.Random, lifelike: bool = False) -> Material:
+    """A material of the named finish.
+
+    lifelike: some are glossy and some nearly plain; otherwise every surface is dull and textured,
+    so that it looks the same from everywhere and can be followed from frame to frame.
+    """
     finish = FINISHES[finish_name]
     hue = rng.uniform(*finish.hue)
     saturation, value = rng.uniform(*finish.saturation), rng.uniform(*finish.value)
-    loss = rng.uniform(*finish.contrast)
+    relief = rng.uniform(0.1, 1.0) if lifelike else 1.0
+    loss = relief * rng.uniform(*finish.contrast)
+    third = value * (1 - relief * rng.uniform(-0.1, 0.6))
     other = rng.uniform(0.5, 1.2)
     colours = (
         _linear(hue, saturation, value),
         _linear(hue + rng.gauss(0, finish.spread), saturation * other, value * (1 - loss)),
-        _linear(hue + rng.gauss(0, finish.spread), saturation * 0.6, value * rng.uniform(0.4, 1.1)),
+        _linear(hue + rng.gauss(0, finish.spread), saturation * 0.6, third),
     )
     return Material(
         colours,
         PATTERN_NUMBERS[rng.choice(finish.patterns)],
         rng.uniform(*finish.tile),
         (rng.random(), rng.random()),
-        rng.uniform(0.25, 0.6),
+        relief * rng.uniform(0.25, 0.6),
         finish.glow,
-        finish.gloss * rng.random() if glossy else 0.0,
+        finish.gloss * rng.random() if lifelike else 0.0,
     )
 
 

@@ -73,10 +73,8 @@ def shell(half: tuple[Number, Number], height: float) -> list[Place]:
     ]
 
 
-def _on_wall(
-    half: tuple[Number, Number], wall: int, along: float, off: float
-) -> tuple[Number, ...]:
-    """x, z and inward yaw at a wall (0 left, 1 far, 2 right, 3 near)."""
+def on_wall(half: tuple[Number, Number], wall: int, along: float, off: float) -> tuple[Number, ...]:
+    """x, z and inward yaw at a wall (0 left, 1 far, 2 right, 3 near), `off` metres inwards."""
     x, z = half
     spots = (
         (-x + off, along, 0.0),
@@ -96,12 +94,12 @@ def wall_side(rng: random.Random, half: tuple[Number, Number], height: float) ->
         while along < room - 0.9:
             name = rng.choice(WALL_SIDE)
             width = WIDTH.get(name, 0.35)
-            x, z, yaw = _on_wall(half, wall, along + width, DEPTH_FROM_WALL.get(name, 0.4))
+            x, z, yaw = on_wall(half, wall, along + width, DEPTH_FROM_WALL.get(name, 0.4))
             s = rng.uniform(0.9, 1.1)
             places.append(Place(name, (x, 0, z), yaw + rng.gauss(0, 0.03), (s, s, s)))
             if name not in ("shelf", "floor_lamp", "plant"):
                 wide, tall = rng.uniform(0.25, 0.5), rng.uniform(0.2, 0.4)
-                x, z, yaw = _on_wall(half, wall, along + width, 0.015)
+                x, z, yaw = on_wall(half, wall, along + width, 0.015)
                 up = rng.uniform(1.35, min(1.7, height - 2 * tall - 0.1))
                 places.append(Place("picture", (x, up, z), yaw, (0.015, tall, wide)))
             along += 2 * width + rng.uniform(0.1, 0.7)

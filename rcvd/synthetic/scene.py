@@ -79,9 +79,9 @@ def _solid_row(part: Part, place: Place) -> tuple[list[Number], ...]:
 
 
 def build_scene(
-    places: list[Place], lights: Lights, rng: random.Random, glossy: bool = False
+    places: list[Place], lights: Lights, rng: random.Random, lifelike: bool = False
 ) -> Scene:
-    """Tables of the objects' solids; every object draws its own materials from rng."""
+    """Tables of the objects' solids; every object draws its own materials (see draw_material)."""
     solids, joints, casts, owners, kinds = [], [], [], [], []
     materials: list[Material] = []
     names, instance = ["surroundings"], []
@@ -95,7 +95,7 @@ def build_scene(
         casting = place.name not in FLAT if place.casts is None else place.casts
         for part in place.parts or OBJECTS[place.name]:
             if part.finish not in drawn:
-                drawn[part.finish] = draw_material(part.finish, rng, glossy)
+                drawn[part.finish] = draw_material(part.finish, rng, lifelike)
             kinds.append(part.kind)
             solids.append(_solid_row(part, place))
             joints.append([_joint_row(j, place.stretch) for j in (part.outer, part.inner)])

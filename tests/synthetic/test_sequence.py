@@ -55,7 +55,8 @@ def test_exact_flow_warps_one_frame_onto_another(seq: Sequence) -> None:
         static, moving = error[good & ~seq.moving[i]], error[good & seq.moving[i]]
         assert len(static) > 3000
         assert static.median() < 1.2
-        assert static.quantile(0.95) < 7
+        # the figure's shadow sweeps over more of the room in four steps than in one
+        assert static.quantile(0.95 if abs(i - j) == 1 else 0.8) < 7
         assert len(moving) > 200
         assert moving.median() < 3  # its shading changes as it turns in the light
         # the same flow a pixel aside fits far worse: the bounds mean something

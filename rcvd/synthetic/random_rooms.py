@@ -1,0 +1,233 @@
+"""Rooms drawn at random for training: any size, windows with sun, stairs, clutter, people."""
+
+import math
+import random
+from dataclasses import replace
+
+import torch
+
+from rcvd.synthetic import places
+from rcvd.synthetic.figures import SEAT, SITTING, person, random_posture
+from rcvd.synthetic.lighting import Lights
+from rcvd.synthetic.parts import Number, Part, ball, box, rod
+from rcvd.synthetic.scene import Place, Scene, build_scene
+
+THICK = 0.12  # half thickness of a wall with windows, metres
+Window = tuple[float, float, float, float]  # centre along the wall, sill, half width, half height
+
+
+def window_wall(length: float, height: float, windows: list[Window]) -> tuple[Part, ...]:
+    """A wall of half length along its z axis with window openings and their frames."""
+    parts, at = [], -length
+    for centre, sill, wide, tall in sorted(windows):
+        left, right, top = centre - wide, centre + wide, sill + 2 * tall
+        middle = (0, sill + tall, centre)
+        parts += [
+            box((0, height / 2, (at + left) / 2), (THICK, height / 2, (left - at) / 2), "wall"),
+            box((0, sill / 2, centre), (THICK, sill / 2, wide), "wall"),
+            box((0, (top + height) / 2, centre), (THICK, (height - top) / 2, wide), "wall"),
+            box(middle, (0.02, tall, 0.02), "paint"),
+            box(middle, (0.02, 0.02, wide), "paint"),
+            box((THICK + 0.04, sill, centre), (0.06, 0.02, wide + 0.05), "marking"),
+        ]
+        at = right
+    parts.append(
+        box((0, height / 2, (at + length) / 2), (THICK, height / 2, (length - at) / 2), "wall")
+    )
+    return tuple(parts)
+
+
+def curtain(height: float) -> tuple[Part, ...]:
+    """Folds of cloth hanging beside a window."""
+    return tuple(
+        rod((0.03 * (k % 2), height / 2, 0.09 * k), (0.05, height / 2 - 0.05, 0.055), "cloth")
+        for k in range(5)
+    )
+
+
+def stairs(rng: random.Random) -> tuple[Part, ...]:
+    """Steps that rise along X."""
+    rise, run, wide = rng.uniform(0.14, 0.2), rng.uniform(0.24, 0.32), rng.uniform(0.45, 0.8)
+    finish = rng.choice(("wood", "stone", "floor"))
+    steps = []
+    for k in range(rng.randint(4, 9)):
+        up = rise * (k + 1) / 2
+        steps.append(box((run * (k + 0.5), up, 0), (run / 2, up, wide), finish))
+    return tuple(steps)
+
+
+def bed(rng: random.Random) -> tuple[Part, ...]:
+    wide = rng.uniform(0.45, 0.9)
+    return (
+        box((0, 0.16, 0), (1.0, 0.16, wide), "wood"),
+        box((0, 0.4, 0), (0.98, 0.1, wide - 0.02), "cloth"),
+        box((0.3, 0.46, 0), (0.68, 0.06, wide + 0.03), "rug"),
+        ball((-0.75, 0.54, 0), (0.2, 0.09, 0.7 * wide), "marking"),
+        box((-1.03, 0.5, 0), (0.03, 0.5, wide + 0.05), "wood"),
+    )
+
+
+def desk() -> tuple[Part, ...]:
+    """A desk with a screen and what lies before it."""
+    return (
+        box((0, 0.73, 0), (0.38, 0.02, 0.75), "wood"),
+        box((0, 0.36, 0.72), (0.36, 0.36, 0.02), "wood"),
+        box((0, 0.36, -0.72), (0.36, 0.36, 0.02), "wood"),
+        box((-0.15, 1.05, 0), (0.015, 0.2, 0.34), "metal"),
+        box((-0.133, 1.05, 0), (0.004, 0.18, 0.32), "screen"),
+        box((-0.15, 0.82, 0), (0.03, 0.08, 0.05), "metal"),
+        box((0.12, 0.76, 0), (0.07, 0.012, 0.22), "leather"),
+        rod((0.1, 0.8, 0.45), (0.04, 0.05, 0.04), "clutter"),
+        box((0.05, 0.78, -0.5), (0.12, 0.03, 0.16), "books"),
+    )
+
+
+def room_light(rng: random.Random, half: tuple[float, float], height: float) -> Lights:
+    """One to three lamps of different warmth."""
+    lights = places.room_lights(rng, height)
+    lamps = rng.choice((1, 1, 2, 3))
+    at, power = [], []
+    for _ in range(3):
+        at.append([rng.uniform(-0.8, 0.8) * half[0], -rng.uniform(1.6, height - 0.1)])
+        at[-1].append(rng.uniform(-0.8, 0.8) * half[1])
+        level = rng.uniform(0.9, 1.8) / lamps if len(power) < lamps else 0.0
+        warmth = rng.gauss(0.1, 0.1)
+        power.append([level * (1 + warmth), level, level * (1 - warmth)])
+    dim = rng.uniform(0.6, 1.1)
+    return replace(
+        lights,
+        lamp_at=torch.tensor([at]),
+        lamp=torch.tensor([power]),
+        above=lights.above * dim,
+        below=lights.below * dim,
+    )
+
+
+def _daylight(rng: random.Random, lights: Lights, wall: int) -> Lights:
+    """Sun through the windows of a wall (0 left, 1 far, 2 right, 3 near), lamps dimmed."""
+    outward = (math.pi, math.pi / 2, 0.0, -math.pi / 2)[wall] + rng.uniform(-0.8, 0.8)
+    rise = rng.uniform(0.3, 0.95)
+    flat = math.cos(rise)
+    to_sun = [flat * math.cos(outward), -math.sin(rise), flat * math.sin(outward)]
+    strength = rng.uniform(1.5, 3.0)
+    return replace(
+        lights,
+        to_sun=torch.tensor([to_sun]),
+        sun=torch.tensor([[strength * 1.08, strength, strength * 0.88]]),
+        lamp=lights.lamp * rng.choice((0.0, 0.4)),
+        horizon=torch.tensor([[0.75, 0.82, 0.9]]),
+        zenith=torch.tensor([[0.25, 0.42, 0.75]]),
+        clouds=torch.tensor([rng.random()]),
+    )
+
+
+def _windows(rng: random.Random, length: float, height: float) -> list[Window]:
+    """One or two windows in a wall of half length."""
+    sill = rng.choice((0.05, rng.uniform(0.6, 1.0)))
+    tall = (min(rng.uniform(1.9, 2.3), height - 0.15) - sill) / 2
+    count = 2 if length > 2.2 and rng.random() < 0.6 else 1
+    wide = rng.uniform(0.4, 0.9) if count == 1 else rng.uniform(0.35, 0.45 * length - 0.1)
+    shift = rng.uniform(-0.3, 0.3)
+    centres = [shift] if count == 1 else [shift - length / 2, shift + length / 2 - 0.3]
+    return [(c, sill, wide, tall) for c in centres]
+
+
+def _openings(
+    rng: random.Random, half: tuple[float, float], height: float, wall: int
+) -> list[Place]:
+    """The shell with windows in one wall, curtains beside them, and what is outside."""
+    length = (half[1] if wall % 2 == 0 else half[0]) + 0.2
+    windows = _windows(rng, length - 0.2, height)
+    order = (2, 5, 3, 4)[wall]  # of that wall in the shell
+    shell = [
+        place._replace(casts=True)
+        for k, place in enumerate(places.shell(half, height))
+        if k != order
+    ]
+    x, z, yaw = places.on_wall(half, wall, 0.0, -THICK)
+    shell.append(
+        Place("wall", (x, 0, z), yaw, parts=window_wall(length, height, windows), casts=True)
+    )
+    if rng.random() < 0.6:
+        for centre, _, wide, _ in windows:
+            for along in (centre - wide - 0.4, centre + wide):
+                # the z axis of what stands at walls 2 and 3 runs against the world's
+                cx, cz, _ = places.on_wall(half, wall, along if wall < 2 else -along, 0.1)
+                parts = curtain(height - 0.2)
+                shell.append(Place("curtain", (cx, 0.0, cz), yaw, parts=parts))
+    shell.append(Place("lawn", (0, -0.5, 0), stretch=(60, 0.1, 60)))
+    for _ in range(4):
+        out_x, out_z, _ = places.on_wall(half, wall, rng.uniform(-8, 8), -rng.uniform(5, 14))
+        shell.append(Place(rng.choice(("tree", "bush", "tree")), (out_x, -0.3, out_z)))
+    return shell
+
+
+def _island(rng: random.Random, x: float, z: float) -> list[Place]:
+    """Something that stands free in the room."""
+    yaw = rng.uniform(-math.pi, math.pi)
+    kind = rng.choice(("dining", "crates", "pillar", "stairs", "bed", "desk", "people", "seat"))
+    if kind == "dining":
+        return places.dining(rng, x, z)
+    if kind == "crates":
+        return places.crates(rng, [(x, z), (x + rng.uniform(0.5, 0.8), z)])
+    if kind == "people":
+        parts = person(random_posture(rng), random_posture(rng))
+        pose = rng.uniform(0, 6.3)
+        s = rng.uniform(0.6, 1.05)
+        return [Place("person", (x, 0, z), yaw, (s, s, s), pose=pose, parts=parts)]
+    if kind == "seat":
+        parts = person(SITTING, SITTING)
+        at = (x - 0.1 * math.cos(yaw), SEAT - 0.86 + 0.05, z + 0.1 * math.sin(yaw))
+        return [Place("chair", (x, 0, z), yaw), Place("person", at, yaw, parts=parts)]
+    made = {"stairs": stairs(rng), "bed": bed(rng), "desk": desk(), "pillar": ()}
+    return [Place(kind, (x, 0, z), yaw, parts=made[kind])]
+
+
+def _clutter(rng: random.Random, half: tuple[float, float]) -> list[Place]:
+    """Things lying about on the floor, rugs, and papers on the walls."""
+    floor = places.on_top(rng, (0, 0.0, 0), (0.9 * half[0], 0.9 * half[1]), rng.randint(0, 12))
+    rugs = [
+        Place(
+            "rug",
+            (rng.uniform(-0.6, 0.6) * half[0], 0.0, rng.uniform(-0.6, 0.6) * half[1]),
+            rng.uniform(-3, 3),
+            (rng.uniform(0.5, 1.4), 0.004, rng.uniform(0.4, 1.0)),
+        )
+        for _ in range(rng.randint(0, 2))
+    ]
+    papers = []
+    for _ in range(rng.randint(0, 8)):
+        wall = rng.randrange(4)
+        room = half[1] if wall % 2 == 0 else half[0]
+        x, z, yaw = places.on_wall(half, wall, rng.uniform(-0.9, 0.9) * room, 0.006)
+        size = (0.006, rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.6))
+        papers.append(Place("picture", (x, rng.uniform(0.3, 1.6), z), yaw, size))
+    return floor + rugs + papers
+
+
+def _before(place: Place, half: tuple[float, float], wall: int) -> bool:
+    """Whether something stands at a wall, where it would hide the windows."""
+    x, _, z = place.at
+    return (x + half[0], half[1] - z, half[0] - x, z + half[1])[wall] < 0.8
+
+
+def random_room(rng: random.Random) -> tuple[Scene, tuple[Number, Number], float]:
+    """A furnished room, its half extents (x, z) and its height in metres."""
+    half = (rng.uniform(1.7, 4.2), rng.uniform(1.9, 5.5))
+    height = rng.uniform(2.3, 3.4)
+    lights = room_light(rng, half, height)
+    along = places.wall_side(rng, half, height)
+    if rng.random() < 0.6:
+        wall = rng.randrange(4)
+        lights = _daylight(rng, lights, wall)
+        shell = _openings(rng, half, height, wall)
+        along = [p for p in along if not _before(p, half, wall) or rng.random() < 0.25]
+    else:
+        shell = places.shell(half, height)
+    islands = []
+    for _ in range(rng.randint(1, 3)):
+        x, z = (rng.uniform(-0.55, 0.55) * h for h in half)
+        islands += _island(rng, x, z)
+    along = [p for p in along if rng.random() < 0.8]
+    things = [*shell, *along, *islands, *_clutter(rng, half)]
+    return build_scene(things, lights, rng, lifelike=True), half, height
