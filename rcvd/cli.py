@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_recognize import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
+app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
 
 
