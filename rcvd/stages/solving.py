@@ -39,7 +39,7 @@ class PosesSettings:
     focal: float | None = None
     hfov: float | None = None
     intrinsics: tuple[float, ...] | None = None
-    refine_masks: bool = False
+    refine_masks: bool = True
     matches: MatchOptions = field(default_factory=MatchOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
 
