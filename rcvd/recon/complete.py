@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.recon.fuse import Agreement
+from rcvd.recon.movers import MoverOptions, stand_movers
 from rcvd.recon.spread import SpreadOptions, spread_correction
 
 UNMEASURED = 0.05  # confidence of a depth that only the prior and the surroundings tell
@@ -15,13 +16,18 @@ UNMEASURED = 0.05  # confidence of a depth that only the prior and the surroundi
 @dataclass(frozen=True)
 class CompleteOptions:
     """min_agreeing: frames that must confirm a depth, and `min_ratio` times as many as contradict
-    it, for it to count as measured. sigma: of log depth confirmed by all frames.
+    it, for it to count as measured. tolerance: relative difference of depth up to which frames
+    agree. parallax: of these frames, see `frames_by_parallax`. sigma: of log depth confirmed by
+    all frames.
     """
 
     min_agreeing: int = 2
     min_ratio: float = 2.0
+    tolerance: float = 0.04
+    parallax: tuple[float, ...] = (0.0075, 0.015, 0.03, 0.06)
     sigma: float = 0.02
     spread: SpreadOptions = field(default_factory=SpreadOptions)
+    movers: MoverOptions = field(default_factory=MoverOptions)
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,11 @@ def complete_frame(
     """Depth of one frame: confirmed measurements, and between them the prior corrected by these.
 
     prior: deformed depth prior, z > 0. log_z: triangulated. agreement: of log_z with the `n_views`
-    frames around. Moving pixels are never measured; they follow the correction around them.
+    frames around. Moving pixels are never measured: see `stand_movers`.
     """
     options = options or CompleteOptions()
     votes = agreement.agreeing
-    confirmed = (votes >= options.min_agreeing) & ~moving
+    confirmed = (votes >= min(options.min_agreeing, n_views)) & (votes > 0) & ~moving
     measured = confirmed & (votes >= options.min_ratio * agreement.contradicting)
     sigma = options.sigma * (n_views / votes.clamp(min=1)).sqrt()
     log_prior = prior.log()
@@ -58,4 +64,5 @@ def complete_frame(
     )
     share = votes / max(n_views, 1)
     confidence = torch.where(measured, share, UNMEASURED).clamp(min=UNMEASURED, max=1.0)
-    return Completed((log_prior + correction).exp(), confidence, measured)
+    z = stand_movers((log_prior + correction).exp(), prior, moving, options.movers)
+    return Completed(z, confidence, measured)

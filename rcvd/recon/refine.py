@@ -20,6 +20,7 @@ from rcvd.types import Cameras
 
 CONTRAST_RADIUS = 4  # of the window in which brightness is normalised
 CONTRAST_FLOOR = 0.02
+FARTHEST = 16  # frames away that are compared at most
 OUTSIDE_COST = 2.0  # of a point that a frame cannot see
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
@@ -31,7 +32,7 @@ class RefineOptions:
     a pixel; spacing: between taps. colour: difference of colour at which a tap's weight falls to
     1 / e. saturation: of the difference of normalised brightness. margin: a candidate must be
     better by this much. best: share of the frames, the best, whose costs count (others may not see
-    the point).
+    the point). parallax: of the frames to compare with, see `frames_by_parallax`.
     """
 
     reach: tuple[int, ...] = (3, 8, 16, 3)
@@ -42,6 +43,7 @@ class RefineOptions:
     saturation: float = 0.8
     margin: float = 0.005
     best: float = 0.5
+    parallax: tuple[float, ...] = (0.03, 0.06)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,26 @@ class Refined:
 
     log_z: Float[Tensor, "h w"]
     cost: Float[Tensor, "h w"]
+
+
+def frames_by_parallax(
+    frame: int, depth: float, cameras: Cameras, wanted: tuple[float, ...]
+) -> Int[Tensor, "k"]:
+    """Frames before and after `frame` with about the wanted parallaxes, without repetition.
+
+    wanted: shift of a point at `depth` (scene units) by the camera's translation, as a share of
+    the long side, up to FARTHEST frames away.
+    """
+    centres = cameras.world_from_cam[:, :3, 3].double()
+    baseline = (centres - centres[frame]).norm(dim=1)
+    shift = baseline * float(cameras.intrinsics[frame, 0]) / depth / max(cameras.size)
+    off = (shift[:, None].clamp(min=1e-9) / torch.tensor(wanted).to(shift)).log().abs()
+    chosen: set[int] = set()
+    for side in (range(frame + 1, frame + FARTHEST + 1), range(frame - FARTHEST, frame)):
+        there = [j for j in side if 0 <= j < len(centres)]
+        if there:
+            chosen |= {there[int(k)] for k in off[there].argmin(0)}
+    return torch.tensor(sorted(chosen), device=cameras.world_from_cam.device)
 
 
 def appearance(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "2 h w"]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
@@ -21,7 +21,7 @@ from rcvd.flow.chain import stacked
 from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask, read_pairs
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
-from rcvd.recon.refine import RefineOptions, appearance, refine_frame
+from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.scene import Scene
 from rcvd.store import REPORT, Stage, Workspace, read_json
@@ -34,15 +34,9 @@ CACHED_FRAMES = 24
 
 @dataclass(frozen=True)
 class TriangulateSettings:
-    """enabled: False, or a clip without parallax, passes the deformed prior on. sources: distances
-    of the frames whose pictures sharpen a frame's depth. witnesses: of those that confirm it.
-    tolerance: relative difference of depth up to which two frames agree.
-    """
+    """enabled: False, or a clip without parallax, passes the deformed prior on."""
 
     enabled: bool = True
-    sources: tuple[int, ...] = (4, 8)
-    witnesses: tuple[int, ...] = (1, 2, 4, 8)
-    tolerance: float = 0.03
     options: TriangulationOptions = field(default_factory=TriangulationOptions)
     refine: RefineOptions = field(default_factory=RefineOptions)
     complete: CompleteOptions = field(default_factory=CompleteOptions)
@@ -87,10 +81,10 @@ class _Clip:
             flow.confidence.to(self.device),
         )
 
-    def around(self, k: int, distances: Iterable[int]) -> list[int]:
-        """Frames at these distances, before and after."""
-        both = [k + sign * d for d in distances for sign in (-1, 1)]
-        return [j for j in both if 0 <= j < self.scene.n_frames]
+    def around(self, k: int, log_z: Tensor, parallax: tuple[float, ...]) -> Int[Tensor, "k"]:
+        """Frames from which the things of frame k are seen displaced about that much."""
+        depth = float(log_z.median().exp())
+        return frames_by_parallax(k, depth, self.cameras, parallax).to(self.device)
 
     def _array(self, folder: Path, k: int) -> Tensor:
         return torch.from_numpy(read_array(folder / array_name(k))).to(self.device)
@@ -144,12 +138,11 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
             log_z = triangulate_frame(
                 prior, k, targets, flow, clip.cameras, moving, settings.options
             ).log_z
-        if sources := clip.around(k, settings.sources):
-            pictures = torch.stack([looks(j) for j in sources])
-            index = torch.tensor(sources, device=clip.device)
-            log_z = refine_frame(
-                log_z, k, index, clip.rgb(k), pictures, moving, clip.cameras, settings.refine
-            ).log_z
+        sources = clip.around(k, log_z, settings.refine.parallax)
+        pictures = torch.stack([looks(j) for j in sources.tolist()])
+        log_z = refine_frame(
+            log_z, k, sources, clip.rgb(k), pictures, moving, clip.cameras, settings.refine
+        ).log_z
         _save(workspace, f"measured/{array_name(k)}", log_z)
 
 
@@ -158,14 +151,14 @@ def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
     workspace, n = clip.workspace, clip.scene.n_frames
     static = lru_cache(CACHED_FRAMES)(clip.static_measured)
     for k in workspace.track(_todo(workspace, "z", n), "completing"):
-        witnesses = clip.around(k, settings.witnesses)
+        witnesses = clip.around(k, clip.measured(k), settings.complete.parallax)
         agreement = view_agreement(
             static(k),
             k,
-            torch.stack([static(j) for j in witnesses]),
-            torch.tensor(witnesses, device=clip.device),
+            torch.stack([static(j) for j in witnesses.tolist()]),
+            witnesses,
             clip.cameras,
-            settings.tolerance,
+            settings.complete.tolerance,
         )
         done = complete_frame(
             clip.prior(k), clip.measured(k), agreement, len(witnesses), clip.moving(k),

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from jaxtyping import Bool
-from rcvd.synthetic import make_sequence
 from torch import Tensor
 
 from rcvd.errors import UserError
@@ -14,6 +13,7 @@ from rcvd.masks.evidence import aperture_covariance, camera_motions
 from rcvd.masks.model import MASK_MODELS, load_masks
 from rcvd.masks.motion import MotionMasks
 from rcvd.synthetic.sequence import Sequence
+from rcvd.synthetic.shots import make_sequence
 from rcvd.types import Flow
 
 SIZE = (108, 192)

@@ -4,10 +4,10 @@ import torch
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import induced_flow
+from rcvd.recognition.data.transforms import flip_flow, flip_rgb
 from rcvd.recognition.motion import stacking
 from rcvd.recognition.motion.sprites import Looks, Paths, render
 from rcvd.recognition.networks.two_stream import TwoStream, average_streams, stack_channels
-from rcvd.recognition.transforms import flip_clip
 
 
 def uniform(t: int) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_camera_subtraction_leaves_the_mover_and_mean_subtraction_leaves_paralla
 def test_flipping_negates_dx_only() -> None:
     flow = torch.randn(1, 2, 3, 4, 6)
     rgb = torch.rand(1, 3, 4, 4, 6)
-    flipped_rgb, flipped = flip_clip(rgb, flow)
+    flipped_rgb, flipped = flip_rgb(rgb), flip_flow(flow)
     assert torch.equal(flipped_rgb.flip(-1), rgb)
     assert torch.equal(flipped[:, 0], -flow[:, 0].flip(-1))
     assert torch.equal(flipped[:, 1], flow[:, 1].flip(-1))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
-from rcvd.recon.refine import Refined, appearance, refine_frame
+from rcvd.recon.refine import Refined, appearance, frames_by_parallax, refine_frame
 from tests.recon.plane_scene import BACKDROP, PANEL, PlaneScene, cameras
 
 FRAME, SOURCES = 3, [1, 2, 4, 5]
@@ -63,3 +63,15 @@ def test_appearance_ignores_brightness() -> None:
     rgb = torch.rand(3, 20, 30) * 0.5
     a, b = appearance(rgb), appearance(1.5 * rgb + 0.1)
     assert (a[0] - b[0]).abs().mean() < 0.15 * a[0].abs().mean()
+
+
+def test_frames_by_parallax() -> None:
+    cams = cameras(20, step=0.1)  # 64 pixels wide, focal length 57.6
+    baseline = (cams.world_from_cam[:, :3, 3] - cams.world_from_cam[10, :3, 3]).norm(dim=1)
+    share = baseline * 57.6 / 3.0 / 64
+    chosen = frames_by_parallax(10, 3.0, cams, (0.03, 0.12)).tolist()
+    assert chosen == [6, 9, 11, 14]
+    assert 0.02 < share[11] < 0.045
+    assert 0.1 < share[14] < 0.14
+    assert frames_by_parallax(0, 3.0, cams, (0.03,)).tolist() == [1]
+    assert len(frames_by_parallax(10, 1e-3, cams, (0.03, 0.06, 0.1))) == 2
