@@ -61,7 +61,7 @@ def test_paths_are_as_long_as_promised() -> None:
         assert ratio == pytest.approx(share, rel=0.15), name
 
 
-def test_movers_cover_what_is_promised(seed: int) -> None:
+def test_movers_cover_what_is_promised() -> None:
     for name, share in (("pan", 0.32), ("crowded", 0.40)):
         seq = small(name, 3, 10)
         assert seq.moving.float().mean() == pytest.approx(share, abs=0.04), name
