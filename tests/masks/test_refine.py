@@ -53,8 +53,8 @@ def test_wrong_cameras_do_not_make_a_still_room_move(still_room: Sequence, noisy
 
 
 def _car_ahead() -> tuple[Tensor, Tensor, Cameras, Callable[[int, int], Flow]]:
-    """A camera drives at a bumpy wall; a block ahead keeps its distance: its flow is zero, which lies on
-    every epipolar line.
+    """A camera drives at a bumpy wall; a block ahead keeps its distance: its flow is zero, which
+    lies on every epipolar line.
     """
     generator = torch.Generator().manual_seed(0)
     t, (h, w) = 9, SIZE
