@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
+from rcvd.recon.eliminate import eliminate_points
 from rcvd.recon.levenberg import Problem
-from rcvd.recon.linear import eliminate_points, linearise
+from rcvd.recon.linear import linearise
 from rcvd.recon.noise import Noise
 from rcvd.recon.residuals import pair_residuals, prior_residuals, source_rays
 from rcvd.recon.state import Data, State

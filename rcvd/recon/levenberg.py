@@ -53,22 +53,32 @@ def apply_step(state: State, step: Step, free: Free) -> State:
     t, b = len(state.log_scale), free.block
     frames = step.frames[: t * b].reshape(t, b)
     shared = step.frames[t * b :]
-    log_focal = state.log_focal
-    if free.focal == "zoom":
-        log_focal = log_focal + frames[:, -1]
-    if free.focal == "shared":
-        log_focal = log_focal + shared[0]
+    if free.cameras:
+        state = _moved_cameras(state, frames, shared, free)
     moved = replace(
         state,
-        world_from_cam=state.world_from_cam @ se3_exp(frames[:, :6]),
-        log_focal=log_focal,
-        k1=state.k1 + shared[-1] if free.k1 else state.k1,
-        log_scale=state.log_scale + frames[:, 6],
-        shift=state.shift + frames[:, 7] if free.shift else state.shift,
+        log_scale=state.log_scale + frames[:, free.scale],
+        shift=state.shift + frames[:, free.scale + 1] if free.shift else state.shift,
         grid=state.grid + step.grid.reshape(state.grid.shape),
         log_z=state.log_z + step.log_z.clamp(-MAX_DEPTH_STEP, MAX_DEPTH_STEP),
     )
     return fix_gauge(moved)
+
+
+def _moved_cameras(
+    state: State, frames: Float[Tensor, "t b"], shared: Float[Tensor, "c"], free: Free
+) -> State:
+    log_focal = state.log_focal
+    if free.zooms:
+        log_focal = log_focal + frames[:, -1]
+    elif free.focal == "shared":
+        log_focal = log_focal + shared[0]
+    return replace(
+        state,
+        world_from_cam=state.world_from_cam @ se3_exp(frames[:, :6]),
+        log_focal=log_focal,
+        k1=state.k1 + shared[-1] if free.k1 else state.k1,
+    )
 
 
 @dataclass(frozen=True)

@@ -21,26 +21,42 @@ from rcvd.recon.residuals import (
     relative_adjoint,
 )
 from rcvd.recon.state import Data, State, shift_slope
+from rcvd.recon.sums import add_blocks, sum_rows
 
 
 @dataclass(frozen=True)
 class Free:
-    """Which unknowns move besides poses, scales and points. focal: "fixed", "shared" or "zoom"."""
+    """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
+
+    cameras: poses, focal and k1 at all; translation: of the poses. Without cameras a frame's block
+    holds its log-scale and shift only.
+    """
 
     focal: str = "shared"
     k1: bool = False
     shift: bool = False
     translation: bool = True
+    cameras: bool = True
 
     @property
     def block(self) -> int:
         """Unknowns of a frame: pose, log-scale, shift, focal."""
-        return 7 + self.shift + (self.focal == "zoom")
+        return self.scale + 1 + self.shift + self.zooms
 
     @property
     def shared(self) -> int:
         """Unknowns of the clip."""
-        return (self.focal == "shared") + self.k1
+        return self.cameras * ((self.focal == "shared") + self.k1)
+
+    @property
+    def scale(self) -> int:
+        """Place of the log-scale in a frame's block; the shift follows it, the focal is last."""
+        return 6 if self.cameras else 0
+
+    @property
+    def zooms(self) -> bool:
+        """Whether every frame has its own focal."""
+        return self.cameras and self.focal == "zoom"
 
 
 @dataclass(frozen=True)
@@ -66,16 +82,6 @@ class System:
     z_root: Float[Tensor, "p s"]
     prior_root: Float[Tensor, "t s"]
     grid_gradient: Float[Tensor, "v"]
-
-
-def sum_rows(
-    values: Float[Tensor, "n *rest"], index: Int[Tensor, "n"], size: int
-) -> Float[Tensor, "m *rest"]:
-    """Sum of the rows with equal index; the same bits every time on every device."""
-    out = values.new_zeros(size, *values.shape[1:])
-    if values.is_cuda:
-        return out.index_put_((index,), values, accumulate=True)
-    return out.index_add_(0, index, values)
 
 
 def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
@@ -139,21 +145,24 @@ def _columns(
 ) -> Float[Tensor, "p 3 c s"]:
     """Whitened derivatives of (e_u, e_v, e_z) by a pair's local columns.
 
-    Columns: xi_rel, log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1].
+    Columns: [xi_rel], log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1].
     """
     zero = torch.zeros_like(jac.uv_depth)
     none = zero[:, 0]
-    uv, z = [jac.uv_rel, zero[:, :, None]], [jac.z_rel, none[:, None] - 1]
+    uv, z = [zero[:, :, None]], [none[:, None] - 1]
     if free.shift:
         uv.append(zero[:, :, None])
         z.append(-shift_slope(data.disparity_j, state.shift[data.j, None])[:, None])
-    if free.focal == "zoom":
+    if free.cameras:
+        uv.insert(0, jac.uv_rel)
+        z.insert(0, jac.z_rel)
+    if free.zooms:
         uv += [jac.uv_focal_i[:, :, None], jac.uv_focal_j[:, :, None]]
         z += [jac.z_focal_i[:, None], none[:, None]]
-    if free.focal == "shared":
+    elif free.cameras and free.focal == "shared":
         uv.append((jac.uv_focal_i + jac.uv_focal_j)[:, :, None])
         z.append(jac.z_focal_i[:, None])
-    if free.k1:
+    if free.cameras and free.k1:
         uv.append(jac.uv_k1[:, :, None])
         z.append(jac.z_k1[:, None])
     by_uv = torch.cat(uv, 2) * root_uv[:, None, None]
@@ -164,24 +173,22 @@ def _prior_columns(data: Data, state: State, free: Free) -> Float[Tensor, "t b s
     """Derivatives of the prior rows by the frame's own block."""
     t, s = data.log_z_i.shape
     columns = data.log_z_i.new_zeros(t, free.block, s)
-    columns[:, 6] = -1
+    columns[:, free.scale] = -1
     if free.shift:
-        columns[:, 7] = -shift_slope(data.disparity_i, state.shift[:, None])
+        columns[:, free.scale + 1] = -shift_slope(data.disparity_i, state.shift[:, None])
     return columns
 
 
 def _expansion(data: Data, state: State, free: Free) -> Float[Tensor, "p c e"]:
     """Local columns of a pair from (block of i, block of j, shared)."""
     transform = j_from_i(state.world_from_cam[data.i], state.world_from_cam[data.j])
-    b, n_depth = free.block, 1 + free.shift
-    zoom = free.focal == "zoom"
-    n_local = 6 + n_depth + 2 * zoom + free.shared
-    out = transform.new_zeros(len(data.i), n_local, 2 * b + free.shared)
-    out[:, :6, :6] = relative_adjoint(transform[:, :3, :3], transform[:, :3, 3])
-    for k in range(6 + n_depth):
-        out[:, k, b + k] = -1 if k < 6 else 1
-    row = 6 + n_depth
-    if zoom:
+    b, row = free.block, free.scale + 1 + free.shift
+    out = transform.new_zeros(len(data.i), row + 2 * free.zooms + free.shared, 2 * b + free.shared)
+    if free.cameras:
+        out[:, :6, :6] = relative_adjoint(transform[:, :3, :3], transform[:, :3, 3])
+    for k in range(row):
+        out[:, k, b + k] = -1 if k < free.scale else 1
+    if free.zooms:
         out[:, row, b - 1] = out[:, row + 1, 2 * b - 1] = 1
         row += 2
     for k in range(free.shared):
@@ -202,18 +209,6 @@ def block_index(data: Data, free: Free, n_frames: int) -> Int[Tensor, "p e"]:
         ],
         1,
     )
-
-
-def add_blocks(
-    matrix: Float[Tensor, "n n"], index: Int[Tensor, "p e"], blocks: Float[Tensor, "p e e"]
-) -> None:
-    """matrix[index, index] += block for every block, in a fixed order."""
-    n = matrix.shape[0]
-    flat = index[:, :, None] * n + index[:, None, :]
-    if matrix.is_cuda:
-        matrix.view(-1).index_put_((flat.reshape(-1),), blocks.reshape(-1), accumulate=True)
-    else:
-        matrix.view(-1).index_add_(0, flat.reshape(-1), blocks.reshape(-1))
 
 
 def _assemble(
@@ -246,47 +241,3 @@ def _add_prior(
     index = torch.arange(t * b, device=own.device).reshape(t, b)
     add_blocks(hessian, index, own @ columns.transpose(1, 2))
     gradient[: t * b] += (own @ offset[..., None]).reshape(-1)
-
-
-def eliminate_points(
-    system: System, data: Data, free: Free, damping: float
-) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"], Float[Tensor, "t s"]]:
-    """Schur complement on the frames' blocks, its gradient, and 1 / the damped point Hessian.
-
-    Frames with the same number of pairs are done together, as one batched product each.
-    """
-    t, b, _ = system.own.shape
-    inverse = 1 / (system.point_hessian * (1 + damping)).clamp(min=1e-12)
-    inverse = torch.where(system.point_hessian > 0, inverse, 0.0)
-    matrix, gradient = system.hessian.clone(), system.gradient.clone()
-    matrix.diagonal().mul_(1 + damping)
-    cross = system.expand.transpose(1, 2) @ system.cross
-    degree = torch.bincount(data.i, minlength=t)
-    start = degree.cumsum(0) - degree
-    block = torch.arange(b, device=data.i.device)
-    shared = t * b + torch.arange(free.shared, device=data.i.device)
-    for m in degree.unique().tolist():
-        frames = (degree == m).nonzero()[:, 0]
-        pairs = start[frames, None] + torch.arange(m, device=frames.device)
-        part = cross[pairs]
-        columns = torch.cat(
-            [
-                part[:, :, :b].sum(1) + system.own[frames],
-                part[:, :, b : 2 * b].flatten(1, 2),
-                part[:, :, 2 * b :].sum(1),
-            ],
-            1,
-        )
-        index = torch.cat(
-            [
-                frames[:, None] * b + block,
-                (data.j[pairs][..., None] * b + block).flatten(1),
-                shared.expand(len(frames), -1),
-            ],
-            1,
-        )
-        scaled = columns * inverse[frames, None]
-        add_blocks(matrix, index, -(scaled @ columns.transpose(1, 2)))
-        reduced = scaled @ system.point_gradient[frames, :, None]
-        gradient -= sum_rows(reduced.reshape(-1), index.reshape(-1), len(gradient))
-    return matrix, gradient, inverse

@@ -205,6 +205,22 @@ def _clutter(rng: random.Random, half: tuple[float, float]) -> list[Place]:
     return floor + rugs + papers
 
 
+def _movers(rng: random.Random, half: tuple[float, float]) -> list[Place]:
+    """People walking about, balls rolling, boxes carried through the air by nobody."""
+    found = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+        at = (rng.uniform(-0.7, 0.7) * half[0], 0.0, rng.uniform(-0.7, 0.7) * half[1])
+        yaw, s = rng.uniform(-math.pi, math.pi), rng.uniform(0.6, 1.1)
+        speed, turn = rng.uniform(0.2, 1.5), rng.gauss(0, 0.6)
+        name = rng.choice(("person", "person", "dog", "football", "carton", "chair", "plant"))
+        gait = 4.2 * speed if name in ("person", "dog") else 0.0
+        size = (0.2 * s, 0.15 * s, 0.25 * s) if name == "carton" else (s, s, s)
+        if name in ("carton", "football"):
+            at = (at[0], rng.uniform(0.0, 1.5), at[2])
+        found.append(Place(name, at, yaw, size, speed, turn, gait, rng.uniform(0, 6.3)))
+    return found
+
+
 def _before(place: Place, half: tuple[float, float], wall: int) -> bool:
     """Whether something stands at a wall, where it would hide the windows."""
     x, _, z = place.at
@@ -229,5 +245,5 @@ def random_room(rng: random.Random) -> tuple[Scene, tuple[Number, Number], float
         x, z = (rng.uniform(-0.55, 0.55) * h for h in half)
         islands += _island(rng, x, z)
     along = [p for p in along if rng.random() < 0.8]
-    things = [*shell, *along, *islands, *_clutter(rng, half)]
+    things = [*shell, *along, *islands, *_clutter(rng, half), *_movers(rng, half)]
     return build_scene(things, lights, rng, lifelike=True), half, height

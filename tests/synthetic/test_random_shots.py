@@ -44,7 +44,7 @@ def test_shots_differ_in_lens_and_place() -> None:
     fovs = torch.tensor([shot.fov for shot in shots])
     assert fovs.max() / fovs.min() > 1.3
     assert len({len(shot.scene.kind) for shot in shots}) > 6
-    assert sum(probe_depth(shot) > 0.25 for shot in shots) > 9
+    assert sum(probe_depth(shot)[0] > 0.25 for shot in shots) > 9
 
 
 def test_sun_comes_in_by_the_window_only() -> None:
@@ -68,6 +68,33 @@ def test_sun_comes_in_by_the_window_only() -> None:
         scene, _, _ = random_rooms.random_room(random.Random(seed))
         bright += bool((scene.lights.sun > 0).any())
     assert 2 < bright < 11
+
+
+def test_some_things_move() -> None:
+    shots = random_shots(16, torch.Generator().manual_seed(1))
+    sequences = [film(shot, 2, (16, 24)) for shot in shots]
+    shares = torch.tensor([float(seq.moving.float().mean()) for seq in sequences])
+    assert (shares > 0).sum() >= 5
+    assert (shares == 0).sum() >= 3
+    for seq in sequences:
+        changes = (seq.solids.world_from_solid[0] != seq.solids.world_from_solid[1]).flatten(1)
+        assert torch.equal(
+            changes.any(1)[seq.surface.clamp(min=0)] & (seq.surface >= 0), seq.moving
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_what_the_cpu_gives() -> None:
+    shots = random_shots(4, torch.Generator().manual_seed(2))
+    here = film_together(shots, 2, SIZE)
+    there = film_together(shots, 2, SIZE, torch.device("cuda"))
+    for a, b in zip(here, there, strict=True):
+        same = a.surface == b.surface.cpu()
+        assert same.float().mean() > 0.999
+        torch.testing.assert_close(a.z[same], b.z.cpu()[same], rtol=1e-4, atol=1e-4)
+        assert (a.rgb - b.rgb.cpu()).abs().mean() < 2e-3
+        assert b.flow(0, 1).displacement.is_cuda
 
 
 def test_park_stands_on_its_slope() -> None:
