@@ -14,7 +14,7 @@ LAYERS = (
     ("export", "evaluation"),
     ("video", "items", "store"),
     ("scene", "stages", "recognition", "viewer"),
-    ("settings", "pipeline"),
+    ("settings", "pipeline", "status", "demo"),
     ("cli", "cli_recognize"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
