@@ -12,8 +12,8 @@ from rcvd.flow.pairs import make_pairs
 from rcvd.masks.evidence import aperture_covariance, camera_motions
 from rcvd.masks.model import MASK_MODELS, load_masks
 from rcvd.masks.motion import MotionMasks
-from rcvd.synthetic.shots import make_sequence
 from rcvd.synthetic.sequence import Sequence
+from rcvd.synthetic.shots import make_sequence
 from rcvd.types import Flow
 
 SIZE = (108, 192)
