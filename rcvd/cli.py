@@ -1,6 +1,7 @@
 """The command line: verbs only; each imports what it needs, so that --help is quick."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_evaluate import compare, evaluate
+from rcvd.cli_recognize import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(
@@ -19,7 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
+app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
+app.command()(evaluate)
+app.command()(compare)
+app.add_typer(recognize_app, name="recognize")
 
 
 @contextmanager
@@ -201,6 +208,8 @@ def config(preset: Preset = None, overrides: Set = None) -> None:
 
 def main() -> None:
     """Entry point: a user's error is one line and exit code 2, Ctrl-C is 130."""
+    # without it, threads that wait spin, and a second process on the machine is slowed threefold
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except UserError as error:

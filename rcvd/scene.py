@@ -97,6 +97,10 @@ class Scene:
         folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
         return items.read_mask(folder / items.frame_name(k))
 
+    def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
+        """The masks before any camera was known."""
+        return items.read_mask(Store(self.root).folder("masks") / items.frame_name(k))
+
     def prior(self, k: int) -> Float[Tensor, "h w"]:
         """The depth prior's z, up to scale."""
         return torch.from_numpy(items.read_array(self.folder("depth") / items.array_name(k)))

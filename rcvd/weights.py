@@ -72,8 +72,8 @@ def sha256(path: Path) -> str:
 def load_checkpoint(path: Path) -> dict[str, Tensor]:
     """Tensors by name of a .safetensors file or a torch checkpoint, on the CPU.
 
-    A torch file may hold its tensors under "state_dict" or "model". Nothing in the file is ever
-    executed (weights_only).
+    A torch file may hold its tensors under "state_dict", "model" or "model_state". Nothing in the
+    file is ever executed (weights_only).
 
     Raises:
         UserError: the file is missing, truncated, or holds something else than tensors.
@@ -102,7 +102,7 @@ def _load_torch(path: Path) -> object:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    for key in ("state_dict", "model"):
+    for key in ("state_dict", "model", "model_state"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not content:

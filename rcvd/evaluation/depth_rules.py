@@ -5,8 +5,7 @@ stands in, so that leaving out the hard pixels gains nothing, and `coverage` say
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,30 +15,13 @@ from torch import Tensor
 
 from rcvd.evaluation.depth import depth_metrics, frame_curve, masked_metrics
 from rcvd.evaluation.depth_alignment import FITS, Alignment, disparity_l2, spread_scale_shift
+from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 
 A_FITS = ("median", "scale", "s&s-adam")
 STRICT_FITS = {"lad": "lad-scale&shift", "lad_scale": "lad-scale", "disparity": "disparity"}
 B_FRAMES, B_MIN_DEPTH = 50, 1e-3
 C_AREA, C_RANGE, C_MULTIPLE = 384 * 512, (0.1, 100.0), 8
-
-
-@dataclass(frozen=True)
-class DepthScore:
-    """metrics by name, pixels that entered them, share of those the prediction had depth for.
-
-    failure: why a constant depth stands in, or None. curve: AbsRel of each frame, where a rule
-    has one.
-    """
-
-    metrics: dict[str, float]
-    pixels: int
-    coverage: float
-    failure: str | None
-    curve: list[float] | None = None
-
-
-DepthRule = Callable[[TrueSequence, Prediction | None, list[int | None]], DepthScore]
 
 
 @dataclass(frozen=True)
@@ -51,10 +33,10 @@ class Stack:
     known: Bool[Tensor, "t h w"]
     failure: str | None
 
-    def score(self, metrics: dict[str, float], valid: Bool[Tensor, "t h w"]) -> DepthScore:
+    def score(self, metrics: dict[str, float], valid: Bool[Tensor, "t h w"]) -> Score:
         pixels = int(valid.sum())
         coverage = int((valid & self.known).sum()) / pixels if pixels else math.nan
-        return DepthScore(metrics, pixels, coverage, self.failure)
+        return Score(metrics, self.failure, {"coverage": coverage}, pixels)
 
 
 def resize(z: Float[Tensor, "h w"], size: tuple[int, int], how: int) -> Float[Tensor, "a b"]:
@@ -120,8 +102,10 @@ def _prefixed(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
 
 def rule_a(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> DepthScore:
+) -> Score | None:
     """MonST3R's and CUT3R's: depth resized bicubically, three fits, aligned depth capped."""
+    if truth.depth is None:
+        return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_CUBIC)
     valid = _valid(stack, 0, truth.max_depth)
     p, g = stack.predicted[valid].double(), stack.true[valid].double()
@@ -134,8 +118,10 @@ def rule_a(
 
 def rule_b(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> DepthScore:
+) -> Score | None:
     """DepthCrafter's: first 50 frames, disparity fitted by least squares, mean over frames."""
+    if truth.depth is None:
+        return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR, True, B_FRAMES)
     valid = _valid(stack, B_MIN_DEPTH, truth.max_depth)
     limited = stack.predicted.double().clamp(max=1 / B_MIN_DEPTH)
@@ -150,12 +136,14 @@ def rule_b(
 
 def rule_c(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> DepthScore:
+) -> Score | None:
     """MegaSaM's: at an area of 384 x 512 pixels, prediction clipped, median scale and shift.
 
     True depth and prediction are resized by nearest pixels; the published description does not
     say, and MegaSaM's own output has that size already.
     """
+    if truth.depth is None:
+        return None
     full = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR)
     h, w = full.true.shape[1:]
     factor = math.sqrt(C_AREA / (h * w))
@@ -172,15 +160,17 @@ def rule_c(
         full.failure,
     )
     valid = _valid(stack, *C_RANGE)
-    p, g = stack.predicted[valid].double(), stack.true[valid].double()
+    p, g = stack.predicted[valid], stack.true[valid]
     aligned = spread_scale_shift(p, g).apply(p) if len(g) else p
     return stack.score(depth_metrics(aligned, g), valid)
 
 
 def rule_d(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> DepthScore:
+) -> Score | None:
     """Uni4D's: disparity resized bicubically, fitted by least squares, depth capped."""
+    if truth.depth is None:
+        return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_CUBIC, True)
     valid = _valid(stack, 0, truth.max_depth)
     p, g = stack.predicted[valid].double(), stack.true[valid].double()
@@ -190,13 +180,15 @@ def rule_d(
 
 def rule_strict(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> DepthScore:
+) -> Score | None:
     """Ours: exact least absolute deviations, static / moving / all, a curve over the frames."""
+    if truth.depth is None:
+        return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR)
     valid = _valid(stack, 0, truth.max_depth)
     moving, sure = _moving(truth, stack)
     metrics: dict[str, float] = {}
-    curve = None
+    curve, scale = None, 1.0
     for name, fit in STRICT_FITS.items():
         p, g = stack.predicted[valid].double(), stack.true[valid].double()
         alignment = FITS[fit](p, g) if len(g) else Alignment(1.0)
@@ -207,9 +199,9 @@ def rule_strict(
             for split in ("static", "moving"):
                 metrics |= _prefixed(f"{name}.{split}", splits[split])
         if name == "lad_scale":
-            curve = frame_curve(aligned, stack.true, valid).tolist()
+            curve, scale = frame_curve(aligned, stack.true, valid).tolist(), alignment.scale
     score = stack.score(metrics, valid)
-    return DepthScore(score.metrics, score.pixels, score.coverage, score.failure, curve)
+    return replace(score, curve=curve, notes=score.notes | {"depth_scale": scale})
 
 
 def _moving(

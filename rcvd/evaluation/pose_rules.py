@@ -1,14 +1,13 @@
 """How each published protocol turns camera trajectories into numbers."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import (
     Prediction,
     TrueSequence,
@@ -33,47 +32,41 @@ POSE_METRICS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class PoseScore:
-    """metrics by name; failure: why the constant-position baseline stands in; notes for the row."""
-
-    metrics: dict[str, float]
-    failure: str | None
-    notes: dict[str, Any] = field(default_factory=dict)
-
-
-PoseRule = Callable[[TrueSequence, Prediction | None, list[int | None]], PoseScore]
-
-
 def rule_p14(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> PoseScore:
+) -> Score | None:
     """ATE, RPE-t and RPE-r after a Sim(3), as evo computes them."""
-    return _p14(truth, prediction, frames, _true_poses(truth), {})
+    if truth.cameras is None:
+        return None
+    return _p14(truth, prediction, frames, truth.cameras.world_from_cam.double(), {})
 
 
 def rule_p18n(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> PoseScore:
+) -> Score | None:
     """The same after dividing true translations by the distance from first to last camera.
 
     A path that ends where it began makes the divisor, and with it the score, meaningless: the
     divisor stands in the row.
     """
-    poses = _true_poses(truth).clone()
+    if truth.cameras is None:
+        return None
+    poses = truth.cameras.world_from_cam.double().clone()
     divisor = float(j_from_i(poses[0], poses[-1])[:3, 3].norm())
     if divisor > 0:
         poses[:, :3, 3] /= divisor
     score = _p14(truth, prediction, frames, poses, {"divisor": divisor})
     failure = score.failure or (None if divisor > 0 else "first and last camera coincide")
-    return PoseScore(score.metrics, failure, score.notes)
+    return Score(score.metrics, failure, score.notes)
 
 
 def rule_strict_pose(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
-) -> PoseScore:
+) -> Score | None:
     """The same, plus ATE over path length and AUC, with straight paths aligned by orientation."""
-    poses = _true_poses(truth)
+    if truth.cameras is None:
+        return None
+    poses = truth.cameras.world_from_cam.double()
     estimated = None if prediction is None else predicted_poses(prediction, frames)
     found = strict_errors(estimated, poses)
     metrics = {
@@ -86,7 +79,7 @@ def rule_strict_pose(
     metrics["registered"] = 100 * (registered_share(prediction, frames) if prediction else 0.0)
     notes = {"by_orientation": found.by_orientation, "scale": found.errors.scale}
     focal = _focal(truth, prediction, frames)
-    return PoseScore(metrics | focal, found.failure, notes)
+    return Score(metrics | focal, found.failure, notes)
 
 
 def _p14(
@@ -95,7 +88,7 @@ def _p14(
     frames: list[int | None],
     poses: Float[Tensor, "t 4 4"],
     notes: dict[str, Any],
-) -> PoseScore:
+) -> Score:
     estimated = None if prediction is None else predicted_poses(prediction, frames)
     failure = NOT_ALL if estimated is None else None
     errors = constant_baseline(poses)
@@ -109,7 +102,7 @@ def _p14(
         "rpe_t": errors.rpe_t,
         "rpe_r_deg": math.degrees(errors.rpe_r),
     }
-    return PoseScore(metrics | _focal(truth, prediction, frames), failure, notes)
+    return Score(metrics | _focal(truth, prediction, frames), failure, notes)
 
 
 def _focal(
@@ -123,9 +116,3 @@ def _focal(
             known = torch.tensor([k is not None for k in frames])
             error = 100 * focal_error(estimated, truth.cameras.intrinsics[known])
     return {"focal_percent": error}
-
-
-def _true_poses(truth: TrueSequence) -> Float[Tensor, "t 4 4"]:
-    if truth.cameras is None:
-        raise ValueError(f"{truth.name} has no true poses")
-    return truth.cameras.world_from_cam.double()

@@ -9,15 +9,16 @@ C P18n  depth and poses; MegaSaM after CasualSAM's list of 18, mean over sequenc
 D       depth; Uni4D: every sequence present, disparity, weighted by valid pixels
 A-bonn A-kitti   depth; profile A's fits on the Bonn and KITTI sequences of MonST3R
 strict  poses and depth of every sequence: nothing is dropped, fits are exact
+davis   object masks by DAVIS's J and F, first and last frame left out
+consistency   depth and poses against themselves over time, no truth needed
 """
 
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from rcvd.evaluation import depth_rules, pose_rules
-from rcvd.evaluation.depth_rules import DepthRule
-from rcvd.evaluation.pose_rules import PoseRule
+from rcvd.evaluation import depth_rules, other_rules, pose_rules
+from rcvd.evaluation.score import Rule
 
 SINTEL_23 = (
     *("alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7"),
@@ -48,8 +49,7 @@ class Profile:
     data: str | None
     sequences: tuple[str, ...] | None
     averaging: tuple[Averaging, ...]
-    pose: PoseRule | None = None
-    depth: DepthRule | None = None
+    rules: tuple[Rule, ...]
     render: str | None = None
     scale_invariant: bool = True
 
@@ -60,27 +60,27 @@ def _a(name: str, data: str, sequences: tuple[str, ...] | None, render: str | No
         data=data,
         sequences=sequences,
         averaging=("pixels",),
-        depth=depth_rules.rule_a,
+        rules=(depth_rules.rule_a,),
         render=render,
         scale_invariant=False,  # only s&s-adam is not
     )
 
 
 _TABLE = (
-    Profile("P14", "sintel", SINTEL_14, ("sequences",), pose=pose_rules.rule_p14),
+    Profile("P14", "sintel", SINTEL_14, ("sequences",), (pose_rules.rule_p14,)),
     _a("A23", "sintel", SINTEL_23, "final"),
     _a("A14", "sintel", SINTEL_14, "final"),
-    Profile("B", "sintel", SINTEL_23, ("sequences",), depth=depth_rules.rule_b, render="clean"),
+    Profile("B", "sintel", SINTEL_23, ("sequences",), (depth_rules.rule_b,), "clean"),
     Profile(
         "C",
         "sintel",
         SINTEL_18,
         ("sequences",),
-        depth=depth_rules.rule_c,
+        (depth_rules.rule_c,),
         scale_invariant=False,  # the prediction is clipped before the fit
     ),
-    Profile("P18n", "sintel", SINTEL_18, ("sequences",), pose=pose_rules.rule_p18n),
-    Profile("D", "sintel", None, ("pixels",), depth=depth_rules.rule_d, render="final"),
+    Profile("P18n", "sintel", SINTEL_18, ("sequences",), (pose_rules.rule_p18n,)),
+    Profile("D", "sintel", None, ("pixels",), (depth_rules.rule_d,), "final"),
     _a("A-bonn", "bonn", BONN_5, None),
     _a("A-kitti", "kitti", None, None),
     Profile(
@@ -88,8 +88,19 @@ _TABLE = (
         None,
         None,
         ("sequences", "pixels"),
-        pose=pose_rules.rule_strict_pose,
-        depth=depth_rules.rule_strict,
+        (pose_rules.rule_strict_pose, depth_rules.rule_strict),
     ),
+    Profile("davis", "davis", None, ("sequences",), (other_rules.rule_masks,)),
+    Profile("consistency", None, None, ("sequences",), (other_rules.rule_consistency,)),
 )
 PROFILES = MappingProxyType({profile.id: profile for profile in _TABLE})
+
+DEFAULTS = MappingProxyType(
+    {
+        "sintel": ("P14", "A23", "A14", "B", "C", "P18n", "D", "strict", "consistency"),
+        "davis": ("davis", "consistency"),
+        "bonn": ("A-bonn", "strict", "consistency"),
+        "kitti": ("A-kitti", "strict", "consistency"),
+    }
+)
+"""Profiles by data set; `strict` and `consistency` for the others."""

@@ -25,8 +25,8 @@ class SpreadOptions:
     conjugate gradients.
     """
 
-    step: float = 0.01
-    colour_edge: float = 0.05
+    step: float = 0.02
+    colour_edge: float = 0.03
     depth_edge: float = 0.1
     weakest: float = 1e-3
     outlier: float = 3.0

@@ -58,7 +58,7 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     device = workspace.store.device
     depth_folder, flow_folder = workspace.input("triangulate") / "z", workspace.input("flow")
-    sigma_folder = workspace.input("triangulate") / "sigma"
+    trust_folder = workspace.input("triangulate") / "confidence"
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
 
     def load_z(k: int) -> Float[Tensor, "h w"]:
@@ -70,15 +70,14 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     todo = [Path(name).stem for name in workspace.missing(f"z/{name}" for name in names)]
     for k in workspace.track([int(stem) for stem in todo], "filter"):
         z = z_of(k)
-        sigma = torch.from_numpy(read_array(sigma_folder / array_name(k)).astype(np.float32))
-        confidence = torch.exp(-sigma.square() / (2 * settings.confidence_sigma**2)).to(device)
+        confidence = torch.from_numpy(read_array(trust_folder / array_name(k))).to(device)
         if settings.enabled:
             neighbours, flow = chained_window(flow_of, k, settings.options.radius, scene.n_frames)
             around = torch.stack([z_of(int(j)) for j in neighbours])
             result = filter_frame(z, around, k, neighbours, flow, cameras, settings.options)
             z = result.z
             spread = torch.exp(-result.spread.square() / (2 * settings.confidence_sigma**2))
-            confidence = (confidence * spread * result.support.clamp(0, 1).sqrt()) * (z > 0)
+            confidence = confidence * spread * (z > 0)
         _save(workspace, f"confidence/{array_name(k)}", confidence)
         _save(workspace, f"z/{array_name(k)}", z)
     return {"frames": scene.n_frames, "enabled": settings.enabled}

@@ -1,55 +1,228 @@
 """finetune: the depth network trained on the clip in alternation with the solver.
 
-Always writes the final cameras.npz, masks/ and z/ (the deformed prior); with 0 rounds those follow
-from `poses` alone.
+Writes the final cameras.npz, masks/ and z/ (the deformed prior), rounds.json with what each round
+gained, and the trained weights of each kept round; with 0 rounds all follows from `poses`.
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from rcvd.depth.model import DepthModel, load_depth
 from rcvd.export.cameras import read_cameras, write_cameras
-from rcvd.items import array_name, frame_name, read_array, read_mask, write_mask
+from rcvd.flow.chain import stacked
+from rcvd.items import array_name, frame_name, read_mask
 from rcvd.recon.deform import deformed_depth
-from rcvd.recon.finetune_loss import FinetuneOptions
+from rcvd.recon.finetune import finetune
+from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
+from rcvd.recon.triangulate import triangulate_frame
 from rcvd.scene import Scene
-from rcvd.store import Stage, Workspace
+from rcvd.stages.depth import DepthSettings
+from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, link_file
+from rcvd.stages.triangulate import targets_by_frame
+from rcvd.store import REPORT, Stage, Workspace, read_json, write_json
+from rcvd.types import Cameras
 
 logger = logging.getLogger(__name__)
+
+CACHED_FRAMES = 64
+WORSE = 1.02  # a round whose solve fits the flow this much worse than before is not kept
 
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """rounds: of fine-tuning and solving. minutes: for all fine-tuning; None: no limit."""
+    """rounds: of fine-tuning and solving. minutes: of each round's fine-tuning. triangulated:
+    whether triangulated depth is a third term of the loss, where at least min_agreement of a
+    pixel's flow vectors agree on it.
+    """
 
     rounds: int = 1
-    minutes: float | None = 5.0
+    minutes: float = 5.0
+    triangulated: bool = True
+    min_agreement: float = 0.6
     options: FinetuneOptions = field(default_factory=FinetuneOptions)
 
 
-def run(workspace: Workspace, settings: FinetuneSettings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Current:
+    """The best so far. z: deformed depth; base: the network's depth it is a deformation of;
+    residual: median of the solve in pixels; solved: the solve, None for that of `poses`.
+    """
+
+    z: Float[Tensor, "t h w"]
+    base: Float[Tensor, "t h w"]
+    cameras: Cameras
+    residual: float
+    solved: Solved | None
+
+
+def run(
+    workspace: Workspace, settings: FinetuneSettings, poses: PosesSettings, depth: DepthSettings
+) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
-    poses = workspace.input("poses")
-    cameras, times = read_cameras(poses / "cameras.npz")
-    with np.load(poses / "deformation.npz") as data:
-        log_scale, shift, unit = (
-            torch.from_numpy(data[name]) for name in ("log_scale", "shift", "unit")
+    verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
+    current = _from_poses(workspace, scene)
+    rounds: list[dict[str, Any]] = []
+    model = None
+    if settings.rounds and verdict == "ok" and depth.folder is None:
+        model = load_depth(depth.backend, workspace.store.device, depth.weights)
+    if model is not None and model.trainable:
+        current, rounds = _alternate(workspace, scene, model, current, settings, poses)
+    else:
+        logger.info("finetune: no round (%s)", _why_not(settings, verdict))
+    _write(workspace, scene, current)
+    write_json(workspace.folder / "rounds.json", rounds)
+    return {"rounds": sum(r["kept"] for r in rounds), "tried": len(rounds)}
+
+
+def _why_not(settings: FinetuneSettings, verdict: str) -> str:
+    if not settings.rounds:
+        return "0 rounds asked for"
+    return f"verdict: {verdict}" if verdict != "ok" else "this depth prior cannot be trained"
+
+
+def _from_poses(workspace: Workspace, scene: Scene) -> _Current:
+    """Round 0: the prior as `poses` deforms it."""
+    folder = workspace.input("poses")
+    with np.load(folder / "deformation.npz") as data:
+        log_scale, shift, unit = (torch.from_numpy(data[n]) for n in ("log_scale", "shift", "unit"))
+    base = torch.stack([scene.prior(k) for k in range(scene.n_frames)])
+    frames = [
+        deformed_depth(base[k, None], log_scale[k, None], shift[k, None], unit[k, None])[0]
+        for k in range(scene.n_frames)
+    ]
+    cameras, _ = read_cameras(folder / "cameras.npz")
+    report = read_json(folder / "diagnostics.json")
+    return _Current(torch.stack(frames).float(), base, cameras, _residual(report), None)
+
+
+def _residual(report: dict[str, Any]) -> float:
+    return report["residual_px"].get("p50", 0.0)
+
+
+def _alternate(
+    workspace: Workspace,
+    scene: Scene,
+    model: DepthModel,
+    current: _Current,
+    settings: FinetuneSettings,
+    poses: PosesSettings,
+) -> tuple[_Current, list[dict[str, Any]]]:
+    """Rounds of training under fixed cameras and solving under fixed weights; the best is kept."""
+    solver = ClipSolver(scene, workspace, poses)
+    moving = _moving(workspace, scene)
+    rounds: list[dict[str, Any]] = []
+    for number in range(1, settings.rounds + 1):
+        frames = _frames(workspace, scene, solver, settings, current)
+        row = _train(workspace, model, solver, frames, settings, number)
+        rounds.append(row)
+        if row["held_out"][-1] >= row["held_out"][0]:
+            logger.info("round %d: held-out pairs no longer improve", number)
+            break
+        with torch.no_grad():
+            z = torch.stack([_predict(model, scene, k) for k in range(scene.n_frames)])
+        solved = solver.solve(z, moving)
+        residual = _residual(solved.solution.report)
+        if solved.solution.verdict.name != "ok" or residual > WORSE * current.residual:
+            logger.info("round %d: the solve fits worse, %.3f px; not kept", number, residual)
+            break
+        row["kept"] = True
+        deformed = torch.stack([solved.depth(k, z[k]) for k in range(scene.n_frames)])
+        current = _Current(deformed.float(), z, solved.solution.cameras, residual, solved)
+    return current, rounds
+
+
+def _moving(workspace: Workspace, scene: Scene) -> Tensor:
+    folder = workspace.input("poses") / "masks"
+    return torch.stack([read_mask(folder / frame_name(k)) for k in range(scene.n_frames)])
+
+
+def _predict(model: DepthModel, scene: Scene, k: int) -> Float[Tensor, "h w"]:
+    device = next(iter(model.trainable_parameters("all"))).device
+    return model(scene.rgb(k)[None].to(device))[0].float().cpu()
+
+
+def _train(
+    workspace: Workspace,
+    model: DepthModel,
+    solver: ClipSolver,
+    frames: FinetuneFrames,
+    settings: FinetuneSettings,
+    number: int,
+) -> dict[str, Any]:
+    """One round of training, or its weights where an interrupted run had finished it."""
+    name = f"weights_{number:02d}.safetensors"
+    report_name = f"round_{number:02d}.json"
+    if not workspace.missing([name, report_name]):
+        model.load_state_dict(load_file(workspace.folder / name))
+        return read_json(workspace.folder / report_name)
+    options = replace(settings.options, minutes=settings.minutes, seed=workspace.store.seed)
+    with workspace.store.progress("fine-tuning", options.steps) as advance:
+        report = finetune(model, solver.pairs, frames, options, workspace.store.device, advance)
+    with workspace.writing(name) as part:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
+    held_out = [report.losses[0], report.losses[report.best]] if report.losses else [0.0, 0.0]
+    row = {"round": number, "held_out": held_out, "steps": report.at_steps, "kept": False}
+    write_json(workspace.folder / report_name, row)
+    return row
+
+
+def _frames(
+    workspace: Workspace,
+    scene: Scene,
+    solver: ClipSolver,
+    settings: FinetuneSettings,
+    current: _Current,
+) -> FinetuneFrames:
+    """What a round of training reads, item by item; the triangulated targets are made on demand."""
+    moving, cameras = _moving(workspace, scene), current.cameras
+    leaving = targets_by_frame(solver.pairs, scene.n_frames)
+
+    @lru_cache(CACHED_FRAMES)
+    def target(k: int) -> tuple[Tensor, Tensor]:
+        if not leaving[k]:
+            return current.z[k].log(), torch.full_like(current.z[k], torch.inf)
+        flow = stacked([solver.flow(k, j) for j in leaving[k]])
+        found = triangulate_frame(
+            current.z[k], k, torch.tensor(leaving[k]), flow, cameras, moving[k]
         )
+        trusted = (found.agreement > settings.min_agreement) & ~moving[k]
+        return found.log_z, torch.where(trusted, found.measured_sigma, torch.inf)
+
+    return FinetuneFrames(
+        cameras=cameras,
+        rgb=lru_cache(CACHED_FRAMES)(scene.rgb),
+        flow=lru_cache(CACHED_FRAMES)(solver.flow),
+        moving=lambda k: moving[k],
+        log_scale=lambda k: (current.z[k] / current.base[k]).log(),
+        first=scene.prior,
+        target=target if settings.triangulated else None,
+    )
+
+
+def _write(workspace: Workspace, scene: Scene, current: _Current) -> None:
+    poses = workspace.input("poses")
+    if current.solved is None:
+        link_file(workspace, poses / "cameras.npz", "cameras.npz")
+    else:
+        with workspace.writing("cameras.npz") as part:
+            write_cameras(part, current.cameras, scene.times)
     for k in range(scene.n_frames):
-        z = torch.from_numpy(read_array(workspace.input("depth") / array_name(k)))
-        deformed = deformed_depth(z[None], log_scale[k : k + 1], shift[k : k + 1], unit[k : k + 1])[
-            0
-        ]
-        with workspace.writing(f"masks/{frame_name(k)}") as part:
-            write_mask(part, read_mask(poses / "masks" / frame_name(k)))
+        link_file(workspace, poses / "masks" / frame_name(k), f"masks/{frame_name(k)}")
         with workspace.writing(f"z/{array_name(k)}") as part:
-            np.save(part, deformed.float().numpy())
-    with workspace.writing("cameras.npz") as part:
-        write_cameras(part, cameras, times)
-    return {"rounds": 0}
+            np.save(part, current.z[k].numpy())
 
 
-STAGE = Stage("finetune", ("frames", "flow", "depth", "masks", "poses"), run)
+STAGE = Stage(
+    "finetune",
+    ("frames", "flow", "depth", "masks", "poses"),
+    run,
+    also=("poses", "depth"),
+)

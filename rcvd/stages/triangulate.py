@@ -1,19 +1,27 @@
-"""triangulate: depth measured by the flow under the solved cameras: z/, sigma/ 000000.npy."""
+"""triangulate: depth measured by the flow and the pictures under the solved cameras.
+
+Three passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
+neighbouring pictures), then z/ and confidence/ (what other frames confirm, spread over the rest).
+"""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
 from rcvd.flow.chain import stacked
 from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask, read_pairs
-from rcvd.recon.spread import SpreadOptions, spread_correction
+from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
+from rcvd.recon.fuse import view_agreement
+from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.scene import Scene
 from rcvd.store import REPORT, Stage, Workspace, read_json
@@ -21,85 +29,150 @@ from rcvd.types import Cameras, Flow
 
 logger = logging.getLogger(__name__)
 
+CACHED_FRAMES = 24
+
 
 @dataclass(frozen=True)
 class TriangulateSettings:
-    """enabled: False, or a clip without parallax, passes the deformed prior on. min_agreement:
-    share of a pixel's flow vectors that must agree on its depth for it to count as measured.
-    """
+    """enabled: False, or a clip without parallax, passes the deformed prior on."""
 
     enabled: bool = True
-    min_agreement: float = 0.5
     options: TriangulationOptions = field(default_factory=TriangulationOptions)
-    spread: SpreadOptions = field(default_factory=SpreadOptions)
+    refine: RefineOptions = field(default_factory=RefineOptions)
+    complete: CompleteOptions = field(default_factory=CompleteOptions)
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """The inputs of both passes, read frame by frame, on the device."""
+
+    workspace: Workspace
+    scene: Scene
+    cameras: Cameras
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.workspace.store.device)
+
+    def rgb(self, k: int) -> Float[Tensor, "3 h w"]:
+        return self.scene.rgb(k).to(self.device)
+
+    def prior(self, k: int) -> Float[Tensor, "h w"]:
+        """Deformed prior; where it is unknown (files from elsewhere), its median."""
+        z = self._array(self.workspace.input("finetune") / "z", k)
+        return torch.where(z > 0, z, z[z > 0].median())
+
+    def moving(self, k: int) -> Tensor:
+        folder = self.workspace.input("finetune") / "masks"
+        return read_mask(folder / frame_name(k)).to(self.device)
+
+    def measured(self, k: int) -> Float[Tensor, "h w"]:
+        return self._array(self.workspace.folder / "measured", k)
+
+    def static_measured(self, k: int) -> Float[Tensor, "h w"]:
+        """Measured z, 0 where pixels move."""
+        return torch.where(self.moving(k), 0.0, self.measured(k).exp())
+
+    def flow(self, k: int, targets: list[int]) -> Flow:
+        flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])
+        return Flow(
+            flow.displacement.to(self.device),
+            flow.valid.to(self.device),
+            flow.confidence.to(self.device),
+        )
+
+    def around(self, k: int, log_z: Tensor, parallax: tuple[float, ...]) -> Int[Tensor, "k"]:
+        """Frames from which the things of frame k are seen displaced about that much."""
+        depth = float(log_z.median().exp())
+        return frames_by_parallax(k, depth, self.cameras, parallax).to(self.device)
+
+    def _array(self, folder: Path, k: int) -> Tensor:
+        return torch.from_numpy(read_array(folder / array_name(k))).to(self.device)
 
 
 def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
-    device = torch.device(workspace.store.device)
-    finetuned = workspace.input("finetune")
-    cameras, _ = read_cameras(finetuned / "cameras.npz")
+    cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
+    clip = _Clip(workspace, scene, cameras)
     verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
     enabled = settings.enabled and verdict == "ok"
-    if not enabled:
+    if enabled:
+        _measure(clip, settings)
+        confirmed = _complete(clip, settings)
+    else:
         reason = "switched off" if not settings.enabled else f"verdict: {verdict}"
         logger.info("triangulate: the deformed prior is kept (%s)", reason)
-    leaving = targets_by_frame(workspace.input("flow") / "pairs.txt", scene.n_frames)
-    todo = workspace.missing(f"z/{array_name(k)}" for k in range(scene.n_frames))
-    for k in workspace.track([int(Path(name).stem) for name in todo], "triangulate"):
-        prior = torch.from_numpy(read_array(finetuned / "z" / array_name(k))).to(device)
-        sigma = torch.full_like(prior, settings.options.prior_sigma)
-        z = prior
-        if enabled and leaving[k]:
-            moving = read_mask(finetuned / "masks" / frame_name(k)).to(device)
-            flow = stacked([read_flow(workspace.input("flow"), k, j) for j in leaving[k]])
-            rgb = scene.rgb(k).to(device)
-            z, sigma = measure(
-                prior, rgb, k, leaving[k], _to(flow, device), cameras, moving, settings
-            )
-        _save(workspace, f"sigma/{array_name(k)}", sigma, np.float16)
-        _save(workspace, f"z/{array_name(k)}", z, np.float32)
-    return {"frames": scene.n_frames, "enabled": enabled}
+        confirmed = 0.0
+        for k in range(scene.n_frames):
+            z = clip.prior(k)
+            _save(workspace, f"confidence/{array_name(k)}", torch.full_like(z, UNMEASURED))
+            _save(workspace, f"z/{array_name(k)}", z)
+    return {"frames": scene.n_frames, "enabled": enabled, "confirmed_percent": confirmed}
 
 
-def targets_by_frame(pairs: Path, n_frames: int) -> list[list[int]]:
+def targets_by_frame(pairs: Iterable[Sequence[int]], n_frames: int) -> list[list[int]]:
     """For each frame, the frames to which flow leaves it."""
     leaving: list[list[int]] = [[] for _ in range(n_frames)]
-    for i, j in read_pairs(pairs, n_frames).pairs.tolist():
+    for i, j in pairs:
         leaving[i].append(j)
     return leaving
 
 
-def measure(
-    prior: Float[Tensor, "h w"],
-    rgb: Float[Tensor, "3 h w"],
-    frame: int,
-    targets: list[int],
-    flow: Flow,
-    cameras: Cameras,
-    moving: Bool[Tensor, "h w"],
-    settings: TriangulateSettings,
-) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Measured z of one frame, spread to where nothing was measured, and its log-depth sigma."""
-    known = prior > 0
-    safe = torch.where(known, prior, prior[known].median())
-    index = torch.tensor(targets, device=prior.device)
-    found = triangulate_frame(safe, frame, index, flow, cameras, moving, settings.options)
-    log_prior = safe.log()
-    trusted = (found.agreement > settings.min_agreement) & ~moving
-    error = torch.where(trusted, found.measured_sigma, torch.inf)
-    correction = spread_correction(found.log_z - log_prior, error, log_prior, rgb, settings.spread)
-    z = torch.where(known, torch.exp(log_prior + correction), 0.0)
-    return z, torch.where(known, found.sigma, settings.options.prior_sigma)
+def _todo(workspace: Workspace, kind: str, n_frames: int) -> list[int]:
+    names = workspace.missing(f"{kind}/{array_name(k)}" for k in range(n_frames))
+    return [int(Path(name).stem) for name in names]
 
 
-def _to(flow: Flow, device: torch.device) -> Flow:
-    return Flow(flow.displacement.to(device), flow.valid.to(device), flow.confidence.to(device))
+def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
+    """measured/: log z from the flows, sharpened against the neighbouring pictures."""
+    workspace, n = clip.workspace, clip.scene.n_frames
+    graph = read_pairs(workspace.input("flow") / "pairs.txt", n)
+    leaving = targets_by_frame(graph.pairs.tolist(), n)
+    looks = lru_cache(CACHED_FRAMES)(lambda k: appearance(clip.rgb(k)))
+    for k in workspace.track(_todo(workspace, "measured", n), "triangulate"):
+        prior, moving = clip.prior(k), clip.moving(k)
+        log_z = prior.log()
+        if leaving[k]:
+            targets = torch.tensor(leaving[k], device=clip.device)
+            flow = clip.flow(k, leaving[k])
+            log_z = triangulate_frame(
+                prior, k, targets, flow, clip.cameras, moving, settings.options
+            ).log_z
+        sources = clip.around(k, log_z, settings.refine.parallax)
+        pictures = torch.stack([looks(j) for j in sources.tolist()])
+        log_z = refine_frame(
+            log_z, k, sources, clip.rgb(k), pictures, moving, clip.cameras, settings.refine
+        ).log_z
+        _save(workspace, f"measured/{array_name(k)}", log_z)
 
 
-def _save(workspace: Workspace, name: str, values: Tensor, dtype: type) -> None:
+def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
+    """z/ and confidence/: what other frames confirm, spread; gives the percentage confirmed."""
+    workspace, n = clip.workspace, clip.scene.n_frames
+    static = lru_cache(CACHED_FRAMES)(clip.static_measured)
+    for k in workspace.track(_todo(workspace, "z", n), "completing"):
+        witnesses = clip.around(k, clip.measured(k), settings.complete.parallax)
+        agreement = view_agreement(
+            static(k),
+            k,
+            torch.stack([static(j) for j in witnesses.tolist()]),
+            witnesses,
+            clip.cameras,
+            settings.complete.tolerance,
+        )
+        done = complete_frame(
+            clip.prior(k), clip.measured(k), agreement, len(witnesses), clip.moving(k),
+            clip.rgb(k), settings.complete,
+        )  # fmt: skip
+        _save(workspace, f"confidence/{array_name(k)}", done.confidence)
+        _save(workspace, f"z/{array_name(k)}", done.z)
+    confidences = (read_array(workspace.folder / "confidence" / array_name(k)) for k in range(n))
+    return round(100 * float(np.mean([(c > UNMEASURED).mean() for c in confidences])), 1)
+
+
+def _save(workspace: Workspace, name: str, values: Tensor) -> None:
     with workspace.writing(name) as part:
-        np.save(part, values.cpu().numpy().astype(dtype))
+        np.save(part, values.float().cpu().numpy())
 
 
 STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run)

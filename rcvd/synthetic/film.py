@@ -9,12 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.camera import intrinsics_from_hfov
+from rcvd.synthetic.batch import join_scenes
 from rcvd.synthetic.materials import GAMMA
-from rcvd.synthetic.render import Render, render
+from rcvd.synthetic.render import Render, render, trace
 from rcvd.synthetic.scene import Scene, at_times, moving_solids, world_from_local
 from rcvd.synthetic.sequence import Sequence, Solids
 from rcvd.types import Cameras
 
+CPU = torch.device("cpu")
 BLUR_SAMPLES = 7
 PROBE = (28, 48)  # pixels of the small pictures a shot is measured by
 
@@ -35,7 +37,8 @@ class Shot:
     exposure: float = 0.0
 
 
-def _cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Cameras:
+def shot_cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Cameras:
+    """The shot's cameras at shares of the clip, for pictures of (height, width)."""
     h, w = size
     long_side = max(h, w)
     focal = intrinsics_from_hfov(shot.fov, (long_side, long_side))[0]
@@ -48,43 +51,98 @@ def _cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Ca
     )
 
 
-def _picture(
-    shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int], antialias: bool = True
+def _pictures(
+    shots: list[Shot],
+    share: Float[Tensor, "t"],
+    size: tuple[int, int],
+    device: torch.device,
+    antialias: bool = True,
 ) -> tuple[Render, Cameras]:
-    cameras = _cameras(shot, share, size)
-    return render(*at_times(shot.scene, share * shot.duration), cameras, antialias), cameras
+    """Every shot at every share, one batch: the frames of the first shot come first."""
+    scene = join_scenes([at_times(s.scene, share * s.duration) for s in shots], device)
+    lenses = [shot_cameras(s, share, size) for s in shots]
+    cameras = Cameras(
+        world_from_cam=torch.cat([c.world_from_cam for c in lenses]).to(device),
+        intrinsics=torch.cat([c.intrinsics for c in lenses]).to(device),
+        distortion=torch.cat([c.distortion for c in lenses]).to(device),
+        size=size,
+    )
+    return render(*scene, cameras, antialias), cameras
 
 
-def _blurred(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Tensor:
-    """Mean of the light over the time the shutter is open, centred on each frame."""
-    step = shot.exposure / max(len(share) - 1, 1)
-    total = torch.zeros(len(share), 3, *size)
+def _blurred(
+    shots: list[Shot], share: Float[Tensor, "t"], size: tuple[int, int], device: torch.device
+) -> Float[Tensor, "bt 3 h w"]:
+    """Mean of the light over the time the shutters are open, centred on each frame."""
+    step = shots[0].exposure / max(len(share) - 1, 1)
+    total = torch.zeros(len(shots) * len(share), 3, *size, device=device)
     for k in range(BLUR_SAMPLES):
         moment = share + step * ((k + 0.5) / BLUR_SAMPLES - 0.5)
-        total += _picture(shot, moment, size, antialias=False)[0].rgb ** GAMMA
+        total += _pictures(shots, moment, size, device, antialias=False)[0].rgb ** GAMMA
     return (total / BLUR_SAMPLES) ** (1 / GAMMA)
+
+
+def _sequence(shot: Shot, seen: Render, cameras: Cameras, share: Float[Tensor, "t"]) -> Sequence:
+    """The truth of one shot's frames."""
+    scene, device = shot.scene, seen.z.device
+    sky, solid = seen.surface < 0, seen.surface.clamp(min=0)
+    times = share * shot.duration
+    poses = world_from_local(scene, times)
+    return Sequence(
+        rgb=seen.rgb,
+        z=seen.z,
+        cameras=cameras,
+        moving=moving_solids(scene).to(device)[solid] & ~sky,
+        times=times.float().to(device),
+        objects=torch.where(sky, -1, scene.instance[scene.owner].to(device)[solid]),
+        object_names=scene.names,
+        surface=seen.surface,
+        solids=Solids(scene.kind.to(device), scene.half.float().to(device), poses.to(device)),
+    )
+
+
+def film_together(
+    shots: list[Shot],
+    frames: int,
+    size: tuple[int, int],
+    device: torch.device = CPU,
+) -> list[Sequence]:
+    """Every shot's whole path in so many frames of (height, width), rendered as one batch.
+
+    Shots of one batch share their exposure time; that of the first is taken.
+    """
+    share = torch.linspace(0, 1, frames, dtype=torch.float64)
+    seen, cameras = _pictures(shots, share, size, device)
+    rgb = _blurred(shots, share, size, device) if shots[0].exposure > 0 else seen.rgb
+    sequences = []
+    for k, shot in enumerate(shots):
+        part = slice(k * frames, (k + 1) * frames)
+        own = Render(rgb[part], seen.z[part], seen.surface[part])
+        lens = Cameras(
+            cameras.world_from_cam[part],
+            cameras.intrinsics[part],
+            cameras.distortion[part],
+            size,
+        )
+        sequences.append(_sequence(shot, own, lens, share))
+    return sequences
 
 
 def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
     """The shot's whole path in so many frames of (height, width), with its truth."""
-    share = torch.linspace(0, 1, frames, dtype=torch.float64)
-    seen, cameras = _picture(shot, share, size)
-    rgb = _blurred(shot, share, size) if shot.exposure > 0 else seen.rgb
-    scene = shot.scene
-    sky = seen.surface < 0
-    solid = seen.surface.clamp(min=0)
-    times = share * shot.duration
-    return Sequence(
-        rgb=rgb,
-        z=seen.z,
-        cameras=cameras,
-        moving=moving_solids(scene)[solid] & ~sky,
-        times=times.float(),
-        objects=torch.where(sky, -1, scene.instance[scene.owner][solid]),
-        object_names=scene.names,
-        surface=seen.surface,
-        solids=Solids(scene.kind, scene.half.float(), world_from_local(scene, times)),
-    )
+    return film_together([shot], frames, size)[0]
+
+
+def probe_depth(shot: Shot) -> tuple[float, float]:
+    """Depths in metres that 2 % and 50 % of the pixels of small pictures of the shot undercut."""
+    share = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    primitives, _, _ = at_times(shot.scene, share * shot.duration)
+    z, surface = trace(primitives, shot_cameras(shot, share, (16, 24)))
+    seen = z[surface >= 0]
+    if not len(seen):
+        return 0.0, 0.0
+    near, middle = seen.quantile(torch.tensor([0.02, 0.5])).tolist()
+    return near, middle
 
 
 @dataclass(frozen=True)
@@ -99,9 +157,10 @@ class Measure:
 def measure(shot: Shot, frames: int = 8) -> Measure:
     """Median depth of what stands still, share of moving pixels, and length of the path."""
     share = (torch.arange(frames, dtype=torch.float64) + 0.5) / frames
-    seen, _ = _picture(shot, share, PROBE, antialias=False)
-    moving = moving_solids(shot.scene)[seen.surface.clamp(min=0)] & (seen.surface >= 0)
-    still = seen.z[(seen.surface >= 0) & ~moving]
+    primitives, _, _ = at_times(shot.scene, share * shot.duration)
+    z, surface = trace(primitives, shot_cameras(shot, share, PROBE))
+    moving = moving_solids(shot.scene)[surface.clamp(min=0)] & (surface >= 0)
+    still = z[(surface >= 0) & ~moving]
     centres = shot.path(torch.linspace(0, 1, 200, dtype=torch.float64))[:, :3, 3]
     length = float(centres.diff(dim=0).norm(dim=-1).sum())
     return Measure(float(still.median()), float(moving.float().mean()), length)

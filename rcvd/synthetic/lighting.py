@@ -1,4 +1,4 @@
-"""Light of a scene: a sun, a lamp, the sky's ambient light, haze and the sky itself."""
+"""Light of a scene: a sun, lamps, the sky's ambient light, haze and the sky itself."""
 
 from dataclasses import dataclass, fields
 
@@ -23,8 +23,8 @@ class Lights:
 
     to_sun: Float[Tensor, "b 3"]
     sun: Float[Tensor, "b 3"]
-    lamp_at: Float[Tensor, "b 3"]
-    lamp: Float[Tensor, "b 3"]
+    lamp_at: Float[Tensor, "b l 3"]
+    lamp: Float[Tensor, "b l 3"]
     above: Float[Tensor, "b 3"]
     below: Float[Tensor, "b 3"]
     haze: Float[Tensor, "b"]
@@ -45,10 +45,10 @@ def to_lights(
     if bool((lights.sun > 0).any()):
         way = (lights.to_sun * SUN_DISTANCE)[scene]
         found.append((way, lights.sun[scene]))
-    if bool((lights.lamp > 0).any()):
-        way = lights.lamp_at[scene] - points
+    for k in (lights.lamp > 0).any(2).any(0).nonzero()[:, 0].tolist():
+        way = lights.lamp_at[scene, k] - points
         falloff = 1 / (1 + way.square().sum(-1, keepdim=True) / LAMP_REACH**2)
-        found.append((way, lights.lamp[scene] * falloff))
+        found.append((way, lights.lamp[scene, k] * falloff))
     return found
 
 

@@ -20,7 +20,7 @@ class Materials:
     """colours: first, second and third, linear RGB. tile: metres a repeat of the pattern spans.
 
     shift: in tiles. detail: strength of a second, finer noise that breaks the repetition. glow:
-    light given off, as a multiple of the colour.
+    light given off, as a multiple of the colour. gloss: strength of the lights' mirror images.
     """
 
     colours: Float[Tensor, "*b 3 3"]
@@ -29,6 +29,7 @@ class Materials:
     shift: Float[Tensor, "*b 2"]
     detail: Float[Tensor, "*b"]
     glow: Float[Tensor, "*b"]
+    gloss: Float[Tensor, "*b"]
 
 
 class Finish(NamedTuple):
@@ -42,17 +43,29 @@ class Finish(NamedTuple):
     contrast: tuple[float, float] = (0.45, 0.8)  # value lost by the second colour
     spread: float = 0.06  # hue distance of the second and third colour
     glow: float = 0.0
+    gloss: float = 0.0
 
 
 FINISHES: dict[str, Finish] = {
-    "wood": Finish(("wood", "planks"), (0.05, 0.11), (0.35, 0.65), (0.5, 0.85), (0.5, 0.9)),
-    "paint": Finish(("plaster", "noise"), (0, 1), (0.1, 0.5), (0.6, 0.95), (0.8, 1.2)),
+    "wood": Finish(
+        ("wood", "planks"), (0.05, 0.11), (0.35, 0.65), (0.5, 0.85), (0.5, 0.9), gloss=0.35
+    ),
+    "paint": Finish(("plaster", "noise"), (0, 1), (0.1, 0.5), (0.6, 0.95), (0.8, 1.2), gloss=0.2),
     "cloth": Finish(("weave", "patches", "checks", "noise"), (0, 1), (0.2, 0.7), (0.45, 0.9)),
-    "metal": Finish(("noise", "plaster"), (0.5, 0.7), (0.0, 0.12), (0.35, 0.75), (0.4, 0.8)),
-    "books": Finish(("books",), (0, 1), (0.3, 0.8), (0.6, 0.9), (0.5, 0.8), (0.2, 0.9), 0.4),
+    "metal": Finish(
+        ("noise", "plaster"), (0.5, 0.7), (0.0, 0.12), (0.35, 0.75), (0.4, 0.8), gloss=0.8
+    ),
+    "books": Finish(
+        ("books",), (0, 1), (0.3, 0.8), (0.6, 0.9), (0.5, 0.8), (0.2, 0.9), 0.4, gloss=0.2
+    ),
     "card": Finish(("text", "poster", "planks"), (0.06, 0.12), (0.2, 0.6), (0.6, 0.85)),
     "clutter": Finish(
-        ("poster_2", "stripes", "marble", "text"), (0, 1), (0.2, 0.8), (0.5, 0.95), (0.3, 0.5)
+        ("poster_2", "stripes", "marble", "text"),
+        (0, 1),
+        (0.2, 0.8),
+        (0.5, 0.95),
+        (0.3, 0.5),
+        gloss=0.5,
     ),
     "picture": Finish(
         ("poster", "poster_2", "poster_3", "patches"),
@@ -62,6 +75,7 @@ FINISHES: dict[str, Finish] = {
         (0.7, 1.3),
         (0.3, 0.9),
         0.5,
+        gloss=0.5,
     ),
     "wall": Finish(
         ("plaster", "noise", "bricks", "marble"),
@@ -78,6 +92,7 @@ FINISHES: dict[str, Finish] = {
         (0.55, 0.9),
         (1.2, 2.0),
         (0.3, 0.6),
+        gloss=0.6,
     ),
     "ceiling": Finish(("plaster",), (0.1, 0.2), (0.0, 0.1), (0.8, 0.95), (1.5, 2.0), (0.2, 0.4)),
     "rug": Finish(("patches", "checks", "stripes"), (0, 1), (0.3, 0.7), (0.4, 0.8), (1.0, 2.0)),
@@ -93,14 +108,21 @@ FINISHES: dict[str, Finish] = {
         0.3,
     ),
     "trousers": Finish(("weave", "noise"), (0.5, 0.75), (0.1, 0.6), (0.25, 0.6), (0.4, 0.7)),
-    "leather": Finish(("noise",), (0.03, 0.1), (0.1, 0.6), (0.15, 0.4), (0.3, 0.5)),
+    "leather": Finish(("noise",), (0.03, 0.1), (0.1, 0.6), (0.15, 0.4), (0.3, 0.5), gloss=0.5),
     "leaf": Finish(("leaves",), (0.2, 0.36), (0.4, 0.8), (0.4, 0.75), (0.7, 1.4), (0.5, 0.9)),
     "bark": Finish(("wood", "noise"), (0.05, 0.1), (0.2, 0.5), (0.3, 0.55), (0.6, 1.0)),
-    "car": Finish(("noise", "plaster"), (0, 1), (0.2, 0.9), (0.4, 0.9), (1.5, 2.5), (0.3, 0.5)),
-    "glass": Finish(("noise", "patches"), (0.5, 0.62), (0.1, 0.4), (0.2, 0.5), (0.8, 1.2)),
+    "car": Finish(
+        ("noise", "plaster"), (0, 1), (0.2, 0.9), (0.4, 0.9), (1.5, 2.5), (0.3, 0.5), gloss=0.8
+    ),
+    "glass": Finish(
+        ("noise", "patches"), (0.5, 0.62), (0.1, 0.4), (0.2, 0.5), (0.8, 1.2), gloss=1.0
+    ),
     "rubber": Finish(("speckle",), (0, 1), (0.0, 0.1), (0.15, 0.3), (0.4, 0.6)),
     "light": Finish(
         ("noise",), (0.1, 0.16), (0.1, 0.3), (0.95, 1.0), (0.5, 1.0), (0.05, 0.1), 0, 0.7
+    ),
+    "screen": Finish(
+        ("poster_2", "text", "poster_3"), (0, 1), (0.2, 0.8), (0.6, 0.9), (0.3, 0.6), glow=0.5
     ),
     "grass": Finish(("grass",), (0.18, 0.32), (0.35, 0.7), (0.4, 0.7), (3.0, 6.0), (0.4, 0.7)),
     "pavement": Finish(
@@ -123,32 +145,40 @@ class Material(NamedTuple):
     shift: tuple[float, float]
     detail: float
     glow: float
+    gloss: float
 
 
 def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
-    r, g, b = colorsys.hsv_to_rgb(hue % 1.0, saturation, min(max(value, 0.03), 1.0))
+    r, g, b = colorsys.hsv_to_rgb(hue % 1.0, min(saturation, 1.0), min(max(value, 0.03), 1.0))
     return r**GAMMA, g**GAMMA, b**GAMMA
 
 
-def draw_material(finish_name: str, rng: random.Random) -> Material:
-    """A material of the named finish."""
+def draw_material(finish_name: str, rng: random.Random, lifelike: bool = False) -> Material:
+    """A material of the named finish.
+
+    lifelike: some are glossy and some nearly plain; otherwise every surface is dull and textured,
+    so that it looks the same from everywhere and can be followed from frame to frame.
+    """
     finish = FINISHES[finish_name]
     hue = rng.uniform(*finish.hue)
     saturation, value = rng.uniform(*finish.saturation), rng.uniform(*finish.value)
-    loss = rng.uniform(*finish.contrast)
+    relief = rng.uniform(0.1, 1.0) if lifelike else 1.0
+    loss = relief * rng.uniform(*finish.contrast)
+    third = value * (1 - relief * rng.uniform(-0.1, 0.6))
     other = rng.uniform(0.5, 1.2)
     colours = (
         _linear(hue, saturation, value),
         _linear(hue + rng.gauss(0, finish.spread), saturation * other, value * (1 - loss)),
-        _linear(hue + rng.gauss(0, finish.spread), saturation * 0.6, value * rng.uniform(0.4, 1.1)),
+        _linear(hue + rng.gauss(0, finish.spread), saturation * 0.6, third),
     )
     return Material(
         colours,
         PATTERN_NUMBERS[rng.choice(finish.patterns)],
         rng.uniform(*finish.tile),
         (rng.random(), rng.random()),
-        rng.uniform(0.25, 0.6),
+        relief * rng.uniform(0.25, 0.6),
         finish.glow,
+        finish.gloss * rng.random() if lifelike else 0.0,
     )
 
 
@@ -161,4 +191,5 @@ def material_table(rows: list[Material]) -> Materials:
         shift=torch.tensor([row.shift for row in rows]),
         detail=torch.tensor([row.detail for row in rows]),
         glow=torch.tensor([row.glow for row in rows]),
+        gloss=torch.tensor([row.gloss for row in rows]),
     )

@@ -1,87 +1,13 @@
-"""Things as groups of solids: furniture, people, animals, cars, plants, and plain slabs.
+"""Things as groups of solids: furniture, figures, cars, plants, and plain slabs."""
 
-Object frame: origin on the ground, +X forward, +Y down, +Z to the side. Parts are written with
-their height UP from the ground; `Part.centre` has it so, the scene turns it over.
-"""
-
-from typing import NamedTuple
-
-from rcvd.synthetic.primitives import BOX, CYLINDER, ELLIPSOID
-
-Number = int | float  # beartype tells them apart; a table of sizes need not
-Triple = tuple[Number, Number, Number]
-
-
-class Joint(NamedTuple):
-    """Rotation about the object's z axis through a pivot: bias + swing sin(phase + lag), rad."""
-
-    forward: float = 0.0
-    up: float = 0.0
-    bias: float = 0.0
-    swing: float = 0.0
-    lag: float = 0.0
-
-
-STIFF = Joint()
-
-
-class Part(NamedTuple):
-    """One solid of an object: centre (forward, up, side), half sizes, finish, fixed tilt.
-
-    tilt: rotation vector in the object frame. outer joint moves the inner one and the part.
-    """
-
-    kind: int
-    centre: Triple
-    half: Triple
-    finish: str
-    tilt: Triple = (0.0, 0.0, 0.0)
-    outer: Joint = STIFF
-    inner: Joint = STIFF
-
-
-def box(centre: Triple, half: Triple, finish: str, tilt: Triple = (0.0, 0.0, 0.0)) -> Part:
-    return Part(BOX, centre, half, finish, tilt)
-
-
-def ball(centre: Triple, half: Triple, finish: str, tilt: Triple = (0.0, 0.0, 0.0)) -> Part:
-    return Part(ELLIPSOID, centre, half, finish, tilt)
-
-
-def rod(centre: Triple, half: Triple, finish: str, tilt: Triple = (0.0, 0.0, 0.0)) -> Part:
-    return Part(CYLINDER, centre, half, finish, tilt)
+from rcvd.synthetic.figures import dog, person
+from rcvd.synthetic.parts import Part, ball, box, rod
 
 
 def _legs(x: float, z: float, height: float, thick: float, finish: str) -> tuple[Part, ...]:
     half = (thick, height / 2, thick)
     return tuple(
         box((sx * x, height / 2, sz * z), half, finish) for sx in (-1, 1) for sz in (-1, 1)
-    )
-
-
-def _limb(side: float, lag: float) -> tuple[Part, ...]:
-    """Leg and foot, arm and hand of one side of a walking person."""
-    hip = Joint(0, 0.92, 0.0, 0.45, lag)
-    knee = Joint(0.02, 0.49, 0.32, 0.3, lag + 1.9)
-    shoulder = Joint(0, 1.42, 0.0, 0.4, lag + 3.1416)
-    elbow = Joint(0, 1.12, -0.45, 0.2, lag + 3.1416)
-    leg, arm = side * 0.095, side * 0.235
-    return (
-        Part(CYLINDER, (0, 0.70, leg), (0.08, 0.24, 0.08), "trousers", outer=hip),
-        Part(CYLINDER, (0, 0.28, leg), (0.06, 0.24, 0.06), "trousers", outer=hip, inner=knee),
-        Part(BOX, (0.06, 0.04, leg), (0.13, 0.04, 0.045), "leather", outer=hip, inner=knee),
-        Part(CYLINDER, (0, 1.27, arm), (0.055, 0.16, 0.055), "shirt", outer=shoulder),
-        Part(CYLINDER, (0, 0.98, arm), (0.042, 0.15, 0.042), "skin", outer=shoulder, inner=elbow),
-        Part(ELLIPSOID, (0, 0.8, arm), (0.05, 0.07, 0.03), "skin", outer=shoulder, inner=elbow),
-    )
-
-
-def _animal_legs() -> tuple[Part, ...]:
-    places = ((0.22, 0.09, 0.0), (0.22, -0.09, 3.14), (-0.24, 0.09, 3.14), (-0.24, -0.09, 0.0))
-    half = (0.04, 0.2, 0.04)
-    return tuple(
-        Part(CYLINDER, (x, 0.2, z), half, "hair", outer=Joint(x, 0.4, 0.0, 0.5, lag))
-        for x, z, lag in places
     )
 
 
@@ -182,22 +108,8 @@ OBJECTS: dict[str, tuple[Part, ...]] = {
         box((0, 0.1, 0), (0.25, 0.1, 0.25), "stone"),
     ),
     # living things
-    "person": (
-        ball((0.0, 1.64, 0), (0.1, 0.135, 0.085), "skin"),
-        ball((-0.02, 1.7, 0), (0.105, 0.1, 0.095), "hair"),
-        rod((0, 1.5, 0), (0.05, 0.06, 0.05), "skin"),
-        ball((0, 1.22, 0), (0.135, 0.3, 0.21), "shirt"),
-        ball((0, 0.95, 0), (0.13, 0.14, 0.17), "trousers"),
-        *_limb(1.0, 0.0),
-        *_limb(-1.0, 3.1416),
-    ),
-    "dog": (
-        ball((0, 0.5, 0), (0.36, 0.16, 0.14), "hair"),
-        ball((0.42, 0.68, 0), (0.14, 0.11, 0.09), "hair"),
-        rod((0.3, 0.6, 0), (0.06, 0.14, 0.06), "hair", (0.0, 0.0, 0.8)),
-        ball((-0.42, 0.62, 0), (0.14, 0.03, 0.03), "hair", (0.0, 0.0, 0.7)),
-        *_animal_legs(),
-    ),
+    "person": person(),
+    "dog": dog(),
     # street
     "car": (
         box((0, 0.58, 0), (2.1, 0.3, 0.85), "car"),

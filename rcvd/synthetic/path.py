@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import rigid, so3_exp
-from rcvd.synthetic.objects import Triple
+from rcvd.synthetic.parts import Triple
 
 Curve = Callable[[Tensor], Tensor]
 SHAKE_HZ = (0.45, 0.9, 1.7, 2.9)  # a hand's sway and tremor

@@ -6,7 +6,7 @@ import random
 import torch
 
 from rcvd.synthetic.lighting import Lights
-from rcvd.synthetic.objects import Number, Triple
+from rcvd.synthetic.parts import Number, Triple
 from rcvd.synthetic.scene import Place
 
 QUARTER = math.pi / 2
@@ -29,8 +29,8 @@ def room_lights(rng: random.Random, height: float) -> Lights:
     return Lights(
         to_sun=torch.tensor([[0.0, -1.0, 0.0]]),
         sun=torch.zeros(1, 3),
-        lamp_at=torch.tensor([[rng.uniform(-0.6, 0.6), 0.15 - height, rng.uniform(-0.6, 0.6)]]),
-        lamp=torch.tensor([_colour(rng, rng.uniform(1.2, 1.6), 0.1)]),
+        lamp_at=torch.tensor([[[rng.uniform(-0.6, 0.6), 0.15 - height, rng.uniform(-0.6, 0.6)]]]),
+        lamp=torch.tensor([[_colour(rng, rng.uniform(1.2, 1.6), 0.1)]]),
         above=torch.tensor([_colour(rng, ambient, 0.0)]),
         below=torch.tensor([_colour(rng, 0.85 * ambient, 0.08)]),
         haze=torch.zeros(1),
@@ -48,8 +48,8 @@ def street_lights(rng: random.Random) -> Lights:
     return Lights(
         to_sun=torch.tensor([to_sun]),
         sun=torch.tensor([_colour(rng, rng.uniform(1.2, 1.6), 0.1)]),
-        lamp_at=torch.zeros(1, 3),
-        lamp=torch.zeros(1, 3),
+        lamp_at=torch.zeros(1, 1, 3),
+        lamp=torch.zeros(1, 1, 3),
         above=torch.tensor([_colour(rng, rng.uniform(0.5, 0.65), -0.1)]),
         below=torch.tensor([_colour(rng, 0.35, 0.05)]),
         haze=torch.tensor([rng.uniform(0.001, 0.004)]),
@@ -73,10 +73,8 @@ def shell(half: tuple[Number, Number], height: float) -> list[Place]:
     ]
 
 
-def _on_wall(
-    half: tuple[Number, Number], wall: int, along: float, off: float
-) -> tuple[Number, ...]:
-    """x, z and inward yaw at a wall (0 left, 1 far, 2 right, 3 near)."""
+def on_wall(half: tuple[Number, Number], wall: int, along: float, off: float) -> tuple[Number, ...]:
+    """x, z and inward yaw at a wall (0 left, 1 far, 2 right, 3 near), `off` metres inwards."""
     x, z = half
     spots = (
         (-x + off, along, 0.0),
@@ -96,12 +94,12 @@ def wall_side(rng: random.Random, half: tuple[Number, Number], height: float) ->
         while along < room - 0.9:
             name = rng.choice(WALL_SIDE)
             width = WIDTH.get(name, 0.35)
-            x, z, yaw = _on_wall(half, wall, along + width, DEPTH_FROM_WALL.get(name, 0.4))
+            x, z, yaw = on_wall(half, wall, along + width, DEPTH_FROM_WALL.get(name, 0.4))
             s = rng.uniform(0.9, 1.1)
             places.append(Place(name, (x, 0, z), yaw + rng.gauss(0, 0.03), (s, s, s)))
             if name not in ("shelf", "floor_lamp", "plant"):
                 wide, tall = rng.uniform(0.25, 0.5), rng.uniform(0.2, 0.4)
-                x, z, yaw = _on_wall(half, wall, along + width, 0.015)
+                x, z, yaw = on_wall(half, wall, along + width, 0.015)
                 up = rng.uniform(1.35, min(1.7, height - 2 * tall - 0.1))
                 places.append(Place("picture", (x, up, z), yaw, (0.015, tall, wide)))
             along += 2 * width + rng.uniform(0.1, 0.7)
@@ -157,7 +155,7 @@ def crates(rng: random.Random, spots: list[tuple[Number, Number]]) -> list[Place
 
 def ceiling_lamp(lights: Lights) -> Place:
     """A glowing panel where the lamp is; it casts no shadow."""
-    x, y, z = lights.lamp_at[0].tolist()
+    x, y, z = lights.lamp_at[0, 0].tolist()
     return Place("lamp_panel", (x, -y + 0.05, z), 0.0, (0.3, 0.03, 0.3))
 
 

@@ -92,6 +92,19 @@ def _render_part(
     return Render(rearrange(rgb, "b h w c -> b c h w"), z, surface)
 
 
+def trace(
+    primitives: Primitives, cameras: Cameras
+) -> tuple[Float[Tensor, "b h w"], Int[Tensor, "b h w"]]:
+    """z and surface as of `render`, without the picture: several times faster."""
+    solids = cast.ready(primitives)
+    tiles = _tiles(primitives, cameras)
+    origin = cameras.world_from_cam[:, :3, 3].float()[tiles.scene][..., None]
+    t, surface = cast.nearest(solids, tiles.scene, tiles.candidates, origin, tiles.direction)
+    b = len(cameras.world_from_cam)
+    surface = _untile(surface, b, cameras.size)
+    return torch.where(surface >= 0, _untile(t, b, cameras.size), 0.0), surface
+
+
 def _directions(
     cameras: Cameras, frame: Int[Tensor, "m"], pixels: Float[Tensor, "m r 2"]
 ) -> Float[Tensor, "m 3 r"]:

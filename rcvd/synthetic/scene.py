@@ -15,8 +15,9 @@ from torch import Tensor
 from rcvd.geometry.pose import rigid, so3_exp
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import FINISHES, Material, Materials, draw_material, material_table
-from rcvd.synthetic.objects import FLAT, OBJECTS, SURROUNDINGS, Joint, Number, Part, Triple
-from rcvd.synthetic.primitives import NOTHING, Primitives
+from rcvd.synthetic.objects import FLAT, OBJECTS, SURROUNDINGS
+from rcvd.synthetic.parts import Joint, Number, Part, Triple
+from rcvd.synthetic.primitives import Primitives
 
 
 class Place(NamedTuple):
@@ -24,6 +25,8 @@ class Place(NamedTuple):
 
     at: (x, height above the ground, z) of its origin. yaw: rad about +Y; 0 faces +X, pi/2 faces
     -Z. speed: m/s forward. turn: rad/s. gait: rad/s of the joints' swing. pose: its phase at 0 s.
+    parts: its solids where the table of objects has them not. casts: shadows; where not said,
+    everything but the surroundings' flat parts does.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Place(NamedTuple):
     turn: float = 0.0
     gait: float = 0.0
     pose: float = 0.0
+    parts: tuple[Part, ...] = ()
+    casts: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,10 @@ def _solid_row(part: Part, place: Place) -> tuple[list[Number], ...]:
     return half, [x, -up, z], list(part.tilt)
 
 
-def build_scene(places: list[Place], lights: Lights, rng: random.Random) -> Scene:
-    """Tables of the objects' solids; every object draws its own materials from rng."""
+def build_scene(
+    places: list[Place], lights: Lights, rng: random.Random, lifelike: bool = False
+) -> Scene:
+    """Tables of the objects' solids; every object draws its own materials (see draw_material)."""
     solids, joints, casts, owners, kinds = [], [], [], [], []
     materials: list[Material] = []
     names, instance = ["surroundings"], []
@@ -85,13 +92,14 @@ def build_scene(places: list[Place], lights: Lights, rng: random.Random) -> Scen
             instance.append(len(names))
             names.append(place.name)
         drawn: dict[str, Material] = {}
-        for part in OBJECTS[place.name]:
+        casting = place.name not in FLAT if place.casts is None else place.casts
+        for part in place.parts or OBJECTS[place.name]:
             if part.finish not in drawn:
-                drawn[part.finish] = draw_material(part.finish, rng)
+                drawn[part.finish] = draw_material(part.finish, rng, lifelike)
             kinds.append(part.kind)
             solids.append(_solid_row(part, place))
             joints.append([_joint_row(j, place.stretch) for j in (part.outer, part.inner)])
-            casts.append(place.name not in FLAT and FINISHES[part.finish].glow == 0)
+            casts.append(casting and FINISHES[part.finish].glow == 0)
             owners.append(number)
             materials.append(drawn[part.finish])
     half, centre, tilt = torch.tensor(solids, dtype=torch.float64).unbind(1)
@@ -181,20 +189,3 @@ def at_times(scene: Scene, times: Float[Tensor, "t"]) -> tuple[Primitives, Mater
         **{f.name: repeat(getattr(scene.materials, f.name)) for f in fields(Materials)}
     )
     return primitives, made, scene.lights.pick(torch.zeros(t, dtype=torch.long))
-
-
-def pad_primitives(some: Primitives, n: int) -> Primitives:
-    """The same scenes with solids that are never hit, up to n, so that batches can be joined."""
-    missing = n - some.kind.shape[1]
-
-    def pad(x: Tensor, value: float) -> Tensor:
-        filler = x.new_full((x.shape[0], missing, *x.shape[2:]), value)
-        return torch.cat([x, filler], 1)
-
-    eye = torch.eye(4).to(some.world_from_local).expand(len(some.kind), missing, 4, 4)
-    return Primitives(
-        kind=pad(some.kind, NOTHING),
-        half=pad(some.half, 1.0),
-        world_from_local=torch.cat([some.world_from_local, eye], 1),
-        shadows=pad(some.shadows, False),
-    )

@@ -15,6 +15,8 @@ from rcvd.synthetic.textures import TextureBank, lookup
 
 LIFT = 1e-3  # metres a shadow ray starts above its surface
 FACING = 0.5  # exponent of the slant in a texture's footprint: between sharp (0) and smooth (1)
+BEYOND = 1e3  # depth at which rays that meet nothing are shaded, before the sky replaces it
+SHININESS = 40
 DETAIL_TILES = 3.17  # repeats of the detail noise in one of the pattern; no whole number
 
 
@@ -56,69 +58,101 @@ class Shaded:
     casters: tuple[Bool[Tensor, "m n"], ...]
 
 
+@dataclass(frozen=True)
+class Surface:
+    """Points rays have hit: scene, world position and unit normal, unit direction they are seen in.
+
+    albedo, glow, gloss: of their material there. hit: False where the ray met nothing.
+    """
+
+    scene: Int[Tensor, "m"]
+    points: Float[Tensor, "m 3"]
+    view: Float[Tensor, "m 3"]
+    normal: Float[Tensor, "m 3"]
+    albedo: Float[Tensor, "m 3"]
+    glow: Float[Tensor, "m 1"]
+    gloss: Float[Tensor, "m"]
+    hit: Bool[Tensor, "m"]
+
+
 def shade(world: World, bundles: Bundles) -> Shaded:
     """Linear colour, depth and surface along every ray of the bundles."""
     m, _, r = bundles.direction.shape
-    n = world.solids.kind.shape[1]
     origin = world.eye[bundles.scene][..., None]
     t, surface = cast.nearest(
         world.solids, bundles.scene, bundles.candidates, origin, bundles.direction
     )
     scene = bundles.scene.repeat_interleave(r)
     away = rearrange(bundles.direction, "m c r -> (m r) c")
-    depth = torch.where(surface < 0, 1e3, t).reshape(-1)
+    depth = torch.where(surface < 0, BEYOND, t).reshape(-1)
+    distance = depth * away.norm(dim=-1)
+    footprint = distance * bundles.pixel.repeat_interleave(r)
     points = world.eye[scene] + depth[:, None] * away
-    solid = scene * n + surface.clamp(min=0).reshape(-1)
-    length = away.norm(dim=-1)
-    footprint = depth * length * bundles.pixel.repeat_interleave(r)
-    normal, albedo, glow = _surface(world, solid, points, away / length[:, None], footprint)
-    light = ambient(world.lights, scene, normal) + glow
-    hit = (surface >= 0).reshape(-1)
-    shadow = torch.zeros(m * r, dtype=torch.long, device=t.device)
+    view = torch.nn.functional.normalize(away, dim=-1)
+    at = _surface(world, scene, surface.reshape(-1), points, view, footprint)
+    light, mirrored, shadow, casters = _light(world, bundles, at)
+    colour = at.albedo * light + mirrored
+    lost = 1 - torch.exp(-world.lights.haze[scene] * distance)
+    colour = torch.lerp(colour, world.lights.horizon[scene], lost[:, None])
+    if not bool(at.hit.all()):
+        blue = ~at.hit
+        colour[blue] = sky(world.lights, world.bank, scene[blue], view[blue])
+    return Shaded(
+        colour.clamp(0, 1).reshape(m, r, 3),
+        t,
+        surface,
+        at.normal.reshape(m, r, 3),
+        shadow.reshape(m, r),
+        casters,
+    )
+
+
+def _light(
+    world: World, bundles: Bundles, at: Surface
+) -> tuple[
+    Float[Tensor, "m 3"], Float[Tensor, "m 3"], Int[Tensor, "m"], tuple[Bool[Tensor, "q n"], ...]
+]:
+    """Light that falls on points, mirror images of the lights in them, shadow bits and casters."""
+    light = ambient(world.lights, at.scene, at.normal) + at.glow
+    mirrored = torch.zeros_like(light)
+    shadow = torch.zeros_like(at.scene)
+    bounced = at.view - 2 * (at.view * at.normal).sum(-1, keepdim=True) * at.normal
+    above = at.points + LIFT * at.normal
     casters = []
-    for number, (way, power) in enumerate(to_lights(world.lights, scene, points)):
-        cosine = (normal * torch.nn.functional.normalize(way, dim=-1)).sum(-1)
-        facing = hit & (cosine > 0)
-        above = points + LIFT * normal
+    for number, (way, power) in enumerate(to_lights(world.lights, at.scene, at.points)):
+        toward = torch.nn.functional.normalize(way, dim=-1)
+        cosine = (at.normal * toward).sum(-1)
+        shines = (power > 0).any(1)
+        facing = at.hit & shines & (cosine > 0)
         if bundles.casters:
             casters.append(bundles.casters[number])
         else:
             casters.append(_casters(world, bundles.scene, above, way, facing))
         dark = _shadows(world, bundles.scene, casters[-1], above, way) & facing
-        shadow += (dark | ~facing).long() << number
-        light = light + power * (cosine.clamp(min=0) * ~dark)[:, None]
-    colour = albedo * light
-    lost = 1 - torch.exp(-world.lights.haze[scene] * depth * length)
-    colour = torch.lerp(colour, world.lights.horizon[scene], lost[:, None])
-    if not bool(hit.all()):
-        blue = ~hit
-        unit = away[blue] / length[blue, None]
-        colour[blue] = sky(world.lights, world.bank, scene[blue], unit)
-    return Shaded(
-        colour.clamp(0, 1).reshape(m, r, 3),
-        t,
-        surface,
-        normal.reshape(m, r, 3),
-        shadow.reshape(m, r),
-        tuple(casters),
-    )
+        shadow += (shines & (dark | (cosine <= 0))).long() << number
+        reaches = power * (facing & ~dark)[:, None]
+        light = light + reaches * cosine[:, None]
+        sheen = at.gloss * (bounced * toward).sum(-1).clamp(min=0) ** SHININESS
+        mirrored = mirrored + reaches * sheen[:, None]
+    return light, mirrored, shadow, tuple(casters)
 
 
 def _surface(
     world: World,
-    solid: Int[Tensor, "m"],
+    scene: Int[Tensor, "m"],
+    surface: Int[Tensor, "m"],
     points: Float[Tensor, "m 3"],
     view: Float[Tensor, "m 3"],
     footprint: Float[Tensor, "m"],
-) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 3"], Float[Tensor, "m 1"]]:
-    """World normal, albedo and glow of surface points; footprint in metres across the ray."""
+) -> Surface:
+    """What is at the points; footprint in metres across the ray."""
+    solid = scene * world.solids.kind.shape[1] + surface.clamp(min=0)
     kind, half = world.solids.kind.reshape(-1)[solid], world.solids.half[solid]
     unit = torch.bmm(world.solids.matrix[solid], points[..., None]) + world.solids.offset[solid]
-    unit = unit[..., 0]
-    facing = local_normals(kind, half, unit)
+    facing = local_normals(kind, half, unit[..., 0])
     normal = torch.bmm(world.rotation[solid], facing[..., None])[..., 0]
     slant = (normal * view).sum(-1).abs().clamp(min=0.05)
-    uv = surface_uv(kind, half, unit, facing)
+    uv = surface_uv(kind, half, unit[..., 0], facing)
     made = world.materials
     tile = made.tile[solid]
     tiles = uv / tile[:, None] + made.shift[solid]
@@ -129,8 +163,16 @@ def _surface(
     colours = made.colours[solid]
     first = colours[:, 0]
     albedo = first + share[:, :1] * (colours[:, 1] - first) + share[:, 1:] * (colours[:, 2] - first)
-    albedo = albedo * (1 + made.detail[solid, None] * (detail - 0.4))
-    return normal, albedo, made.glow[solid, None]
+    return Surface(
+        scene=scene,
+        points=points,
+        view=view,
+        normal=normal,
+        albedo=albedo * (1 + made.detail[solid, None] * (detail - 0.4)),
+        glow=made.glow[solid, None],
+        gloss=made.gloss[solid],
+        hit=surface >= 0,
+    )
 
 
 def _casters(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rcvd.synthetic import places
 from rcvd.synthetic.film import Shot
-from rcvd.synthetic.objects import Number
+from rcvd.synthetic.parts import Number
 from rcvd.synthetic.path import hand_held, look_at, shake, sway
 from rcvd.synthetic.scene import Place, Scene, build_scene
 

@@ -42,8 +42,14 @@ def cameras(n: int, size: tuple[int, int] = (48, 64), step: float = 0.06) -> Cam
 class PlaneScene:
     """Depth, colour and flow of planes, at any sub-pixel position."""
 
-    def __init__(self, cams: Cameras, surfaces: tuple[Surface, ...] = (BACKDROP, PANEL)) -> None:
+    def __init__(
+        self,
+        cams: Cameras,
+        surfaces: tuple[Surface, ...] = (BACKDROP, PANEL),
+        texture: float = 1.0,
+    ) -> None:
         self.cameras = cams
+        self.texture = texture  # relative frequency of the surfaces' pattern
         self.surfaces = surfaces
 
     def cast(
@@ -82,7 +88,8 @@ class PlaneScene:
         world = world + pose[:3, 3]
         velocities = torch.tensor([s.velocity for s in self.surfaces])
         world = world - i * velocities[index]
-        wave = 0.1 * torch.sin(9 * world[..., 0]) * torch.cos(7 * world[..., 1])
+        x, y, _ = (self.texture * world).unbind(-1)
+        wave = 0.1 * torch.sin(9 * x) * torch.cos(7 * y) + 0.05 * torch.sin(4.3 * x + 3.1 * y)
         base = torch.tensor([[0.3, 0.5, 0.7], [0.7, 0.4, 0.2], [0.2, 0.8, 0.3]])[index]
         return (base + wave[..., None]).movedim(-1, 0)
 

@@ -143,13 +143,13 @@ def test_a_bad_start_improves(scene: PlaneScene, with_target: bool) -> None:
         model,
         PAIRS,
         frames_of(scene, model, with_target),
-        FinetuneOptions(steps=120, prior=0.02),
+        FinetuneOptions(steps=60, prior=0.02),
         advance=steps.append,
     )
-    assert report.losses[report.best] < 0.6 * report.losses[0]
+    assert report.losses[report.best] < 0.7 * report.losses[0]
     assert not torch.equal(first, model.head.weight)
-    assert 0 < abs_rel(scene, model) < 0.6 * before
-    assert sum(steps) == 120
+    assert 0 < abs_rel(scene, model) < 0.75 * before
+    assert sum(steps) == 60
     assert all(p.requires_grad for p in model.parameters())
 
 

@@ -1,5 +1,6 @@
 """The truth of a sequence: flow, masks, depth and colours agree with each other."""
 
+import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
@@ -9,6 +10,11 @@ from rcvd.synthetic.sequence import Sequence
 from rcvd.synthetic.shots import make_sequence
 
 SIZE = (112, 192)
+
+
+@pytest.fixture(scope="module")
+def seq() -> Sequence:
+    return make_sequence("demo", 0, 16, SIZE)
 
 
 def induced(seq: Sequence, i: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,15 +48,15 @@ def away_from_edges(seq: Sequence, i: int, j: int, radius: int = 2) -> torch.Ten
     return flow.valid & (spread(seq.surface[i]) == 0) & (there == 0)
 
 
-def test_exact_flow_warps_one_frame_onto_another() -> None:
-    seq = make_sequence("demo", 0, 16, SIZE)
+def test_exact_flow_warps_one_frame_onto_another(seq: Sequence) -> None:
     for i, j in ((0, 1), (4, 3), (5, 9)):
         error = grey_error(seq, i, j)
         good = away_from_edges(seq, i, j)
         static, moving = error[good & ~seq.moving[i]], error[good & seq.moving[i]]
         assert len(static) > 3000
         assert static.median() < 1.2
-        assert static.quantile(0.95) < 7
+        # the figure's shadow sweeps over more of the room in four steps than in one
+        assert static.quantile(0.95 if abs(i - j) == 1 else 0.8) < 7
         assert len(moving) > 200
         assert moving.median() < 3  # its shading changes as it turns in the light
         # the same flow a pixel aside fits far worse: the bounds mean something
@@ -59,8 +65,7 @@ def test_exact_flow_warps_one_frame_onto_another() -> None:
         assert (255 * (shifted - seq.rgb[i]).abs().mean(0))[good].mean() > 2 * error[good].mean()
 
 
-def test_flow_of_what_stands_still_is_the_cameras() -> None:
-    seq = make_sequence("demo", 1, 8, SIZE)
+def test_flow_of_what_stands_still_is_the_cameras(seq: Sequence) -> None:
     for i, j in ((0, 1), (6, 2)):
         flow = seq.flow(i, j)
         expected, _ = induced(seq, i, j)
@@ -73,8 +78,7 @@ def test_flow_of_what_stands_still_is_the_cameras() -> None:
         assert apart[moving].median() > 0.3
 
 
-def test_depth_agrees_between_frames() -> None:
-    seq = make_sequence("room", 0, 8, SIZE)
+def test_depth_agrees_between_frames(seq: Sequence) -> None:
     i, j = 1, 5
     flow = seq.flow(i, j)
     _, z_there = induced(seq, i, j)
@@ -87,20 +91,21 @@ def test_depth_agrees_between_frames() -> None:
     assert ratio.quantile(0.99) < 5e-3
 
 
-def test_flow_there_and_back_cancels() -> None:
-    seq = make_sequence("demo", 2, 8, SIZE)
+def test_flow_there_and_back_cancels(seq: Sequence) -> None:
     there, back = seq.flow(2, 4), seq.flow(4, 2)
     target = (pixel_centres(SIZE) + there.displacement)[None]
     returned = warp.sample(back.displacement.permute(2, 0, 1)[None], target)[0].permute(1, 2, 0)
     good = away_from_edges(seq, 2, 4)
     assert (there.displacement + returned).norm(dim=-1)[good].quantile(0.9) < 0.05
+    both = seq.flows(torch.tensor([[2, 4], [4, 2]]))
+    assert torch.equal(both.displacement[1], back.displacement)
+    assert torch.equal(both.valid[0], there.valid)
     same = seq.flow(3, 3)
     assert same.valid.all()
     assert same.displacement.abs().max() < 1e-4
 
 
-def test_hidden_points_are_not_valid() -> None:
-    seq = make_sequence("demo", 0, 16, SIZE)
+def test_hidden_points_are_not_valid(seq: Sequence) -> None:
     i, j = 0, 15
     flow = seq.flow(i, j)
     _, z_there = induced(seq, i, j)

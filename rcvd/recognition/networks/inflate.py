@@ -119,7 +119,7 @@ def inflate(
 def _inflate_children(network: nn.Module, frames: int, padding: TimePadding) -> nn.Module:
     new = _inflate_layer(network, frames, padding)
     if new is not None:
-        return new
+        return new.train(network.training)
     for name, child in network.named_children():
         setattr(network, name, _inflate_children(child, frames, padding))
     return network

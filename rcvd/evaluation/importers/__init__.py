@@ -1,0 +1,1 @@
+"""Other systems' outputs as `Prediction`: one file each; `formats` has the table."""

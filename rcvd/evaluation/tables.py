@@ -1,0 +1,132 @@
+"""Results as text: Markdown (also for the terminal), LaTeX, CSV, JSON."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from rcvd.evaluation.results import Result, refuse_mixed
+
+HEADLINES = (
+    *("ate", "ate_percent", "rpe_t", "rpe_r_deg", "auc30", "focal_percent"),
+    *("abs_rel", "delta1"),
+    *("median.abs_rel", "median.delta1", "scale.abs_rel", "scale.delta1"),
+    *("s&s-adam.abs_rel", "s&s-adam.delta1"),
+    *("lad.abs_rel", "lad.delta1", "lad_scale.abs_rel", "lad_scale.delta1"),
+    *("lad_scale.static.abs_rel", "lad_scale.moving.abs_rel", "disparity.abs_rel"),
+    *("j", "f", "j&f", "jr", "fr"),
+    *("reprojection_1", "reprojection_4", "reprojection_16"),
+    *("log_ratio_1", "log_ratio_4", "log_ratio_16", "under_1_percent_1", "visible_1", "tae"),
+)
+Grid = tuple[list[str], list[list[str]]]
+"""Header and rows of a table."""
+
+
+def number(value: float) -> str:
+    """Four significant digits; a dash where there is no value."""
+    return f"{value:.4g}" if math.isfinite(value) else "-"
+
+
+def sequence_grid(result: Result, every: bool = False) -> Grid:
+    """A row per sequence, then the means; failures are marked `!`. every: all metrics."""
+    present = dict.fromkeys(name for row in result.rows for name in row.metrics)
+    names = list(present) if every else [name for name in HEADLINES if name in present]
+    rows = []
+    for row in result.rows:
+        mark = " !" if row.failures else ""
+        values = [number(row.metrics.get(name, math.nan)) for name in names]
+        rows.append([row.sequence + mark, *values])
+    for how, means in result.means.items():
+        label = f"mean over {how}"
+        rows.append([label, *(number(means.get(name, math.nan)) for name in names)])
+    return [f"{result.system}, {result.profile}", *names], rows
+
+
+def comparison_grid(results: Sequence[Result]) -> Grid:
+    """A row per system: its means under one profile.
+
+    Raises:
+        UserError: the results are of different profiles.
+    """
+    refuse_mixed([result.profile for result in results])
+    present = {name for result in results for means in result.means.values() for name in means}
+    names = [name for name in HEADLINES if name in present]
+    rows = []
+    for result in results:
+        for how, means in result.means.items():
+            label = f"{result.system} (mean over {how})" if len(result.means) > 1 else result.system
+            failed = f"{len(result.failures)}/{len(result.rows)}"
+            rows.append([label, failed, *(number(means.get(name, math.nan)) for name in names)])
+    return [results[0].profile, "failed", *names], rows
+
+
+def notes(result: Result) -> list[str]:
+    """What a reader of the table must know: failures, missing sequences, partly defined means."""
+    lines = [f"! {name}: {'; '.join(why)}" for name, why in result.failures.items()]
+    if result.missing:
+        lines.append(f"incomplete: {len(result.missing)} of the profile's sequences left out")
+    if any(row.known_k for row in result.rows):
+        lines.append("* intrinsics were given")
+    if result.profile.startswith("A"):
+        units = ", ".join(sorted({row.unit for row in result.rows}))
+        lines.append(f"s&s-adam is a compatibility fit that depends on the unit; fed: {units}")
+    return lines
+
+
+def markdown(grid: Grid) -> str:
+    """A Markdown table with aligned columns."""
+    header, rows = grid
+    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(n) if k == 0 else cell.rjust(n)
+            for k, (cell, n) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "| " + " | ".join([first, *others]) + " |"
+
+    rule = "|" + "|".join("-" * (n + 1) + ("-" if k == 0 else ":") for k, n in enumerate(widths))
+    return "\n".join([line(header), rule + "|", *(line(row) for row in rows)]) + "\n"
+
+
+def latex(grid: Grid) -> str:
+    """A LaTeX tabular with booktabs rules."""
+    header, rows = grid
+    special = str.maketrans({c: "\\" + c for c in "&%_#$"})
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(cell.translate(special) for cell in cells) + r" \\"
+
+    body = [line(row) for row in rows]
+    columns = "l" + "r" * (len(header) - 1)
+    top = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", line(header), r"\midrule"]
+    return "\n".join([*top, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated(grid: Grid) -> str:
+    """CSV with a header line."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([grid[0], *grid[1]])
+    return text.getvalue()
+
+
+STYLES: MappingProxyType[str, tuple[str, Callable[[Grid], str]]] = MappingProxyType(
+    {"markdown": (".md", markdown), "latex": (".tex", latex), "csv": (".csv", comma_separated)}
+)
+"""File suffix and writer by style."""
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """All results with every row, mean, failure and provenance; what is not finite is null."""
+    return json.dumps([_plain(result.document()) for result in results], indent=2) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,89 @@
+"""From noisy evidence to masks: along time by the flow, over the image by shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rcvd.flow.chain import FlowOf
+from rcvd.flow.consistency import carry_back
+
+EvidenceOf = Callable[[int], Float[Tensor, "h w"]]
+
+
+@dataclass(frozen=True)
+class CleaningOptions:
+    """memory: share of the evidence that passes to the next frame. floor, ceiling: bounds of what
+    is passed on: a mover that pauses is remembered for a while.
+
+    certain, possible: log-odds of a region's seeds and of its pixels. min_seeds, min_area: pixels a
+    region needs, for images of 384 x 216; scaled with the area. seed_share: of a region's pixels
+    that must be seeds. close: px, radius of gaps that are bridged. dilate: px, around the result.
+    """
+
+    memory: float = 0.8
+    floor: float = -2.0
+    ceiling: float = 6.0
+    certain: float = 3.0
+    possible: float = -0.3
+    min_seeds: int = 12
+    min_area: int = 80
+    seed_share: float = 0.1
+    close: int = 2
+    dilate: int = 1
+
+
+REFERENCE_AREA = 384 * 216
+
+
+def through_time(
+    evidence: Float[Tensor, "t h w"], flow_of: FlowOf, options: CleaningOptions | None = None
+) -> Float[Tensor, "t h w"]:
+    """Evidence with what the frames before and after say of the same surface, carried by the flow
+    between neighbours: two recursive passes.
+    """
+    o = options or CleaningOptions()
+
+    def carried(passed: Float[Tensor, "h w"], frame: int, origin: int) -> Float[Tensor, "h w"]:
+        flow = flow_of(frame, origin)
+        there = carry_back(passed[None, ..., None], flow.displacement[None])[0, ..., 0]
+        return there * flow.valid
+
+    def run(order: range) -> Float[Tensor, "t h w"]:
+        out = evidence.clone()
+        for origin, frame in pairwise(order):
+            sum_ = evidence[frame] + o.memory * carried(out[origin], frame, origin)
+            out[frame] = sum_.clamp(o.floor, o.ceiling)
+        return out
+
+    last = len(evidence) - 1
+    return run(range(last + 1)) + run(range(last, -1, -1)) - evidence
+
+
+def regions(
+    odds: Float[Tensor, "h w"], options: CleaningOptions | None = None
+) -> Bool[Tensor, "h w"]:
+    """Regions of possible pixels around certain ones (hysteresis), gaps closed, specks removed."""
+    o = options or CleaningOptions()
+    values = odds.detach().cpu().numpy()
+    scale = values.size / REFERENCE_AREA
+    possible = (values > o.possible).astype(np.uint8)
+    possible = cv2.morphologyEx(possible, cv2.MORPH_CLOSE, _disk(o.close))
+    count, found = cv2.connectedComponents(possible, connectivity=4)
+    labels = np.asarray(found, dtype=np.int64)
+    area = np.bincount(labels.ravel(), minlength=count)
+    seeds = np.bincount(labels.ravel(), (values > o.certain).ravel(), count)
+    keep = (seeds >= o.min_seeds * scale) & (area >= o.min_area * scale)
+    keep &= (seeds > o.seed_share * area) & (seeds > 0)
+    keep[0] = False
+    mask = cv2.dilate(keep[labels].astype(np.uint8), _disk(o.dilate))
+    return torch.from_numpy(mask > 0).to(odds.device)
+
+
+def _disk(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

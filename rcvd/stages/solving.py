@@ -1,0 +1,162 @@
+"""The joint solve of one clip from its run folder: shared by `poses` and `finetune`."""
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rcvd.errors import UserError
+from rcvd.export.cameras import write_cameras
+from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
+from rcvd.items import frame_name, read_flow, read_pairs, write_mask
+from rcvd.recon.deform import deformed_depth, disparity_unit
+from rcvd.recon.matches import MatchOptions, build_matches
+from rcvd.recon.solver import Solution, SolverOptions, solve
+from rcvd.scene import Scene
+from rcvd.store import Workspace, read_json
+from rcvd.types import Flow
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PosesSettings:
+    """focal: pixels of the video's frames; hfov: degrees across their width; intrinsics: fx, fy,
+    cx, cy and perhaps k1, in pixels of the video's frames. Give at most one; with none the focal is
+    solved for. refine_masks: whether the solver's residuals correct the masks, and a second solve
+    follows.
+    """
+
+    focal: float | None = None
+    hfov: float | None = None
+    intrinsics: tuple[float, ...] | None = None
+    refine_masks: bool = True
+    matches: MatchOptions = field(default_factory=MatchOptions)
+    solver: SolverOptions = field(default_factory=SolverOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UserError where more than one way was used, or a value is impossible."""
+        given = [n for n in ("focal", "hfov", "intrinsics") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise UserError(f"give one of --{' and --'.join(given)}, not both")
+        if self.hfov is not None and not 1 < self.hfov < 179:
+            raise UserError(f"--hfov {self.hfov}: degrees between 1 and 179 are expected")
+        if self.intrinsics is not None and len(self.intrinsics) not in (4, 5):
+            raise UserError("--intrinsics takes fx,fy,cx,cy or fx,fy,cx,cy,k1")
+        if min((self.focal or 1, *(self.intrinsics or ())[:4])) <= 0:
+            raise UserError(f"--{given[0]}: focal lengths and principal point must be positive")
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A solution, and what turns the prior it was solved with into depth.
+
+    unit: median sampled prior depth of each frame, the inverse unit of the disparity shifts.
+    """
+
+    solution: Solution
+    unit: Float[Tensor, "t"]
+
+    def depth(self, k: int, z: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+        """The deformed prior of frame k."""
+        row = slice(k, k + 1)
+        scales = self.solution.deformation.log_scale[row]
+        return deformed_depth(z[None], scales, self.solution.shift[row], self.unit[row])[0]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The few numbers that go into the log and scene.json."""
+        report = self.solution.report
+        return {
+            "focal_px": round(report["focal_px"], 2),
+            "focal_std_percent": round(100 * report["focal_std_share"], 2),
+            "focal_known": report["focal_known"],
+            "residual_px_median": report["residual_px"].get("p50"),
+        }
+
+
+@dataclass(frozen=True)
+class ClipSolver:
+    """Solves a clip for any prior and masks; reads one flow at a time."""
+
+    scene: Scene
+    workspace: Workspace
+    settings: PosesSettings
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        graph = read_pairs(self.workspace.input("flow") / "pairs.txt", self.scene.n_frames)
+        return [(i, j) for i, j in graph.pairs.tolist()]
+
+    def flow(self, i: int, j: int) -> Flow:
+        return read_flow(self.workspace.input("flow"), i, j)
+
+    def _flows(self) -> Iterator[tuple[int, int, Flow]]:
+        for i, j in self.workspace.track(self.pairs, "matching"):
+            yield i, j, self.flow(i, j)
+
+    def solve(self, z: Float[Tensor, "t h w"], moving: Bool[Tensor, "t h w"]) -> Solved:
+        """Cameras and deformation from a prior and masks, as the settings say."""
+        scene, store = self.scene, self.workspace.store
+        prior = read_json(self.workspace.input("depth") / "prior.json")
+        options = replace(self.settings.solver, free_shift=bool(prior["free_disparity_shift"]))
+        frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
+        matches = build_matches(frames, self._flows(), z, moving, self.settings.matches)
+        known = known_intrinsics(self.settings, scene)
+        with store.progress("solving", 100) as advance:
+            done = 0
+
+            def tell(_what: str, share: float) -> None:
+                nonlocal done
+                advance(round(100 * share) - done)
+                done = round(100 * share)
+
+            solution = solve(matches.to(store.device), options, known, tell)
+        solved = Solved(solution, disparity_unit(matches))
+        logger.info("%s", ", ".join(f"{name} {value}" for name, value in solved.figures.items()))
+        return solved
+
+
+def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"] | None:
+    """fx, fy, cx, cy at the working size if the user gave them."""
+    h, w = scene.source_size
+    if settings.hfov is not None:
+        values = intrinsics_from_hfov(np.radians(settings.hfov), scene.source_size)
+    elif settings.focal is not None:
+        values = torch.tensor([settings.focal, settings.focal, w / 2, h / 2]).double()
+    elif settings.intrinsics is not None:
+        values = torch.tensor(settings.intrinsics[:4]).double()
+    else:
+        return None
+    return resize_intrinsics(values, scene.source_size, scene.size)
+
+
+def write_solution(
+    workspace: Workspace, scene: Scene, solved: Solved, moving: Bool[Tensor, "t h w"]
+) -> None:
+    """cameras.npz and masks/ of the running stage."""
+    with workspace.writing("cameras.npz") as part:
+        write_cameras(part, solved.solution.cameras, scene.times)
+    for k in range(scene.n_frames):
+        with workspace.writing(f"masks/{frame_name(k)}") as part:
+            write_mask(part, moving[k])
+
+
+def link_file(workspace: Workspace, source: Path, name: str) -> None:
+    """Give an input's file a second name in the running stage; a copy where links are refused."""
+    with workspace.writing(name) as part:
+        try:
+            os.link(source, part)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            shutil.copyfile(source, part)

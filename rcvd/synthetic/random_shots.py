@@ -1,0 +1,113 @@
+"""Shots of random scenes for training: any place, any lens, any way a hand may hold a camera."""
+
+import math
+import random
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rcvd.synthetic.film import Shot, probe_depth
+from rcvd.synthetic.parts import Triple
+from rcvd.synthetic.path import hand_held
+from rcvd.synthetic.random_rooms import random_room
+from rcvd.synthetic.random_streets import MAX_GRADE, random_park, random_street
+
+FOVS = (math.radians(35), math.radians(100))
+NEAREST = 0.3  # metres: a camera closer to something looks for another place
+TRIES = 8
+
+
+def _lens(rng: random.Random) -> float:
+    """Field of view, narrow ones as often as wide ones, most near a phone's 65 degrees."""
+    if rng.random() < 0.5:
+        return math.radians(rng.gauss(65, 6))
+    return rng.uniform(*FOVS)
+
+
+def _gesture(
+    rng: random.Random, eye: Triple, away: Triple, travel: float
+) -> Callable[[Tensor], Tensor]:
+    """Sway of up to `travel` metres about eye, looking along `away`."""
+    x, y, z = (rng.uniform(0.1, 1.0) * travel * f for f in (0.5, 0.15, 0.4))
+    far = rng.uniform(1.5, 4.0)
+    target = (eye[0] + far * away[0], eye[1] + far * away[1], eye[2] + far * away[2])
+    return hand_held(rng, eye, target, (x, y, z), rng.uniform(0.001, 0.01))
+
+
+def _away(rng: random.Random, yaw: float) -> Triple:
+    pitch = rng.gauss(0.12, 0.16)
+    return math.sin(yaw), math.sin(pitch), math.cos(yaw)
+
+
+def _first_clear(draw: Callable[[], Shot], nearest: float) -> Shot:
+    """The first shot drawn that has nothing right before the camera, or the last tried."""
+    shot = draw()
+    for _ in range(TRIES):
+        near, middle = probe_depth(shot)
+        if near > nearest and middle > 4 * nearest:
+            break
+        shot = draw()
+    return shot
+
+
+def room_shot(rng: random.Random) -> Shot:
+    """Somewhere in a random room, looking across it."""
+    scene, half, height = random_room(rng)
+
+    def draw() -> Shot:
+        x, z = (rng.uniform(-0.85, 0.85) * h for h in half)
+        eye = (x, -rng.uniform(0.5, min(2.0, height - 0.3)), z)
+        yaw = math.atan2(-x, -z) + rng.gauss(0, 0.6)
+        return Shot(scene, _gesture(rng, eye, _away(rng, yaw), 0.5), _lens(rng))
+
+    return _first_clear(draw, NEAREST)
+
+
+def _height(rng: random.Random) -> float:
+    """Of a camera outdoors: a child's, an adult's, or one held up high."""
+    return rng.uniform(*rng.choice(((0.5, 1.3), (1.3, 1.9), (1.3, 1.9), (2.0, 4.0))))
+
+
+def street_shot(rng: random.Random) -> Shot:
+    """On the road or the pavement, looking along or across."""
+    scene = random_street(rng)
+
+    def draw() -> Shot:
+        eye = (rng.uniform(-5.5, 5.5), -_height(rng), rng.uniform(-1, 8))
+        return Shot(scene, _gesture(rng, eye, _away(rng, rng.gauss(0, 0.6)), 1.2), _lens(rng))
+
+    return _first_clear(draw, 2 * NEAREST)
+
+
+def park_shot(rng: random.Random) -> Shot:
+    """In the middle of a park, looking anywhere."""
+    scene = random_park(rng)
+
+    def draw() -> Shot:
+        x, z = rng.gauss(0, 0.5), rng.gauss(0, 0.5)
+        eye = (x, -_height(rng) - MAX_GRADE * abs(x), z)
+        away = _away(rng, rng.uniform(-math.pi, math.pi))
+        return Shot(scene, _gesture(rng, eye, away, 1.2), _lens(rng))
+
+    return _first_clear(draw, 2 * NEAREST)
+
+
+RANDOM_SHOTS: dict[str, tuple[float, Callable[[random.Random], Shot]]] = {
+    "room": (0.55, room_shot),
+    "street": (0.27, street_shot),
+    "park": (0.18, park_shot),
+}
+"""How often each kind is drawn, and by what."""
+
+
+def random_shots(count: int, generator: torch.Generator) -> list[Shot]:
+    """So many shots of random scenes; to be rendered together by `film_together`."""
+    seeds = torch.randint(2**62, (count,), generator=generator).tolist()
+    weights = [weight for weight, _ in RANDOM_SHOTS.values()]
+    shots = []
+    for seed in seeds:
+        rng = random.Random(seed)
+        ((_, draw),) = rng.choices(list(RANDOM_SHOTS.values()), weights)
+        shots.append(draw(rng))
+    return shots
