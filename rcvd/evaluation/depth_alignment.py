@@ -3,6 +3,7 @@
 A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat float64 pixels.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +16,7 @@ MIN_SCALE = 1e-3
 IRLS_ROUNDS = 10
 IRLS_FLOOR = 1e-8
 ADAM_STEPS = 1000
+ADAM_BETAS = (0.9, 0.999)
 ADAM_WINDOWS = (100, 10)
 ADAM_BOUND = 3.2  # learning rates a step can be long: (1 - 0.9) / sqrt(1 - 0.999)
 ADAM_STOP = 1e-6
@@ -182,24 +184,26 @@ def adam_scale_shift(
     prediction changes the outcome. Feed depth in the method's own unit and report that unit.
     """
     p, g = predicted.float(), true.float()
-    fit = torch.tensor([median_scale(p, g).scale, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([fit], lr=learning_rate)
     whole = _L1(p, g)
     coarse = fine = whole
-    before = torch.inf
+    s, t = median_scale(p, g).scale, 0.0
+    mean, square = [0.0, 0.0], [0.0, 0.0]
+    before, (b1, b2) = math.inf, ADAM_BETAS
     for step in range(ADAM_STEPS):
-        s, t = fit.detach().tolist()
         if step % ADAM_WINDOWS[0] == 0:
             coarse = whole.near(s, t, ADAM_WINDOWS[0] * ADAM_BOUND * learning_rate)
         if step % ADAM_WINDOWS[1] == 0:
             fine = coarse.near(s, t, ADAM_WINDOWS[1] * ADAM_BOUND * learning_rate)
         now, gradient = fine.value(s, t)
-        fit.grad = torch.tensor(gradient, dtype=torch.float64)
-        optimizer.step()
+        mean = [b1 * m + (1 - b1) * d for m, d in zip(mean, gradient, strict=True)]
+        square = [b2 * v + (1 - b2) * d * d for v, d in zip(square, gradient, strict=True)]
+        c1, c2 = 1 - b1 ** (step + 1), 1 - b2 ** (step + 1)
+        s -= learning_rate * (mean[0] / c1) / (math.sqrt(square[0] / c2) + 1e-8)
+        t -= learning_rate * (mean[1] / c1) / (math.sqrt(square[1] / c2) + 1e-8)
         if abs(before - now) < ADAM_STOP:
             break
         before = now
-    return Alignment(*fit.detach().tolist())
+    return Alignment(s, t)
 
 
 @dataclass(frozen=True)

@@ -186,3 +186,48 @@ def test_image_folder_holds_the_sequence_alone(
     truth.images[2].unlink()
     with pytest.raises(UserError, match=r"000002\.png: no such file"):
         rim.image_folder(truth, tmp_path / "frames")
+
+
+def test_the_demo_scene_scores_as_the_demo_says(
+    tmp_path: Path, demo_folder: Path, demo_scene: Path
+) -> None:
+    """A real reconstruction, its truth in TUM's layout: the same figures by both ways."""
+    from rcvd.demo import demo_errors
+    from rcvd.scene import Scene
+
+    with np.load(demo_folder / "truth.npz") as data:
+        truth = {k: torch.from_numpy(data[k]) for k in ("z", "moving", "world_from_cam")}
+        intrinsics = torch.from_numpy(data["intrinsics"])
+    scene = Scene.load(demo_scene)
+    t, h, w = truth["z"].shape
+    cameras = Cameras(truth["world_from_cam"], intrinsics, torch.zeros(t).double(), (h, w))
+    rgb, root = torch.zeros(t, 3, h, w), tmp_path / "demo"
+    write_tum_rgbd(root, rgb, truth["z"], cameras, scene.times, truth["moving"])
+    strict, consistency = evaluate_data(Request("tum", root, tmp_path / "out", demo_scene))
+    expected = demo_errors(scene, demo_folder / "truth.npz")
+    found = strict.rows[0].metrics
+    assert not strict.failures
+    assert found["ate_percent"] == pytest.approx(expected["ate_percent"], rel=1e-4)
+    assert found["focal_percent"] == pytest.approx(abs(expected["focal_percent"]), rel=1e-6)
+    assert 0 < found["lad_scale.abs_rel"] < 1.5 * expected["abs_rel"]
+    assert 0 < consistency.rows[0].metrics["log_ratio_1"] < 0.1
+    assert strict.provenance["runs"]["scene"]["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_run_reconstructs_and_resumes(tmp_path: Path) -> None:
+    from rcvd.synthetic.shots import make_sequence
+
+    for k, name in enumerate(("one", "two")):
+        sequence = make_sequence("demo", k, 6, (64, 96))
+        write_tum_rgbd(
+            tmp_path / "data" / name, sequence.rgb, sequence.z, sequence.cameras, sequence.times
+        )
+    arguments = ("evaluate", "tum", tmp_path / "data", "--out", tmp_path / "out", "--run")
+    options = ("--preset", "fast", "--device", "cpu", "--jobs", 2)
+    first = call(*arguments, *options)
+    assert "| one" in first
+    assert "| two" in first
+    made = (tmp_path / "out/scenes/one/scene.json").stat().st_mtime_ns
+    assert call(*arguments, *options).splitlines()[2] == first.splitlines()[2]
+    assert (tmp_path / "out/scenes/one/scene.json").stat().st_mtime_ns == made
