@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_evaluate import compare, evaluate
+from rcvd.cli_recognize import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
+app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
+app.command()(evaluate)
+app.command()(compare)
+app.add_typer(recognize_app, name="recognize")
 
 
 @contextmanager

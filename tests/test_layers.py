@@ -15,7 +15,8 @@ LAYERS = (
     ("video", "items", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("cli",),
+    ("status", "demo", "evaluate", "compare"),
+    ("cli", "cli_evaluate", "cli_recognize"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

@@ -1,6 +1,6 @@
 """Running a trained network: probabilities over views, and features of any layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from rcvd.errors import UserError
 from rcvd.recognition.data.sampling import ClipShape, three_crops, uniform_clips
 from rcvd.recognition.data.transforms import crop_clip
 from rcvd.recognition.metrics import average_views
+from rcvd.recognition.model_spec import ModelSpec
 from rcvd.recognition.preprocessing import resize_clip, short_side_size
-from rcvd.recognition.registry import ModelSpec
+from rcvd.recognition.sources import ClipSource
 
 
 @dataclass(frozen=True)
@@ -25,55 +26,43 @@ class Views:
     crops: int = 3
 
 
-def prepare_views(
-    rgb: Float[Tensor, "3 n h w"],
-    flow: Float[Tensor, "2 n1 h w"] | None,
-    spec: ModelSpec,
-    views: Views,
-) -> list[dict[str, Tensor]]:
-    """Inputs of a network, one batch of one for each view of a video.
+def parse_views(text: str) -> Views:
+    """Clips x crops, such as 10x3. Raises UserError: not of that form."""
+    clips, _, crops = text.partition("x")
+    if not clips.isdigit() or crops not in ("1", "3") or int(clips) < 1:
+        raise UserError(f"views '{text}': give clips x crops, with 1 or 3 crops, such as 10x3")
+    return Views(int(clips), int(crops))
 
-    flow: from every frame to the next; a clip then takes neighbouring frames (stride 1), as the
-    stored flow joins those.
+
+def prepare_views(source: ClipSource, spec: ModelSpec, views: Views) -> Iterator[dict[str, Tensor]]:
+    """Inputs of a network, a batch of one for each view of a video, one at a time.
+
+    A network that takes flow gets neighbouring frames (stride 1), as the stored flow joins those;
+    a video that is too short stands still at its end.
 
     Raises:
-        UserError: the network takes flow and there is none, or views make no sense.
+        UserError: the network takes flow and there is none.
     """
-    if views.crops not in (1, 3) or views.clips < 1:
-        raise UserError(f"views {views.clips}x{views.crops}: give clips x 1 or clips x 3")
-    if "flow" in spec.inputs and flow is None:
+    if "flow" in spec.inputs and not source.has_flow:
         raise UserError("this network takes flow; give a scene folder made by rcvd reconstruct")
-    length, crop, _ = spec.clip
+    length, *window = spec.clip
+    crop, short = (window[0], window[1]), max(spec.preprocessing.short_side, *window)
     stride = 1 if "flow" in spec.inputs else spec.preprocessing.stride
-    shape = ClipShape(length, stride, "clamp")
-    size = short_side_size((rgb.shape[2], rgb.shape[3]), max(spec.preprocessing.short_side, crop))
-    places = three_crops(size, crop)
-    made = []
-    for index in uniform_clips(rgb.shape[1], shape, views.clips):
-        clip = resize_clip(rgb[None, :, index], size)
-        fields = None if flow is None else _fields(flow, index, size)
-        for top, left in places if views.crops == 3 else places[1:2]:
-            inputs = {"rgb": spec.preprocessing.colours(crop_clip(clip, top, left, crop))}
-            if fields is not None:
-                part = crop_clip(fields, top, left, crop)
-                inputs["flow"] = spec.preprocessing.displacements(part)
-            made.append({name: inputs[name] for name in spec.inputs})
-    return made
-
-
-def _fields(
-    flow: Float[Tensor, "2 n1 h w"], index: Tensor, size: tuple[int, int]
-) -> Float[Tensor, "1 2 t1 h2 w2"]:
-    """Flow between the clip's frames; zero where the video has ended."""
-    first, second = index[:-1], index[1:]
-    chosen = flow[:, first.clamp(max=flow.shape[1] - 1)]
-    chosen = chosen * (second > first).to(flow)[None, :, None, None]
-    return resize_clip(chosen[None], size, is_flow=True)
+    for index in uniform_clips(source.n_frames, ClipShape(length, stride, "clamp"), views.clips):
+        clip = source.rgb(index.tolist())[None]
+        size = short_side_size((clip.shape[3], clip.shape[4]), short)
+        inputs = {"rgb": spec.preprocessing.colours(resize_clip(clip, size))}
+        if "flow" in spec.inputs:
+            flow = resize_clip(source.flow(index.tolist())[None], size, is_flow=True)
+            inputs["flow"] = spec.preprocessing.displacements(flow)
+        places = three_crops(size, crop)
+        for place in places if views.crops == 3 else places[1:2]:
+            yield {name: crop_clip(inputs[name], place, crop) for name in spec.inputs}
 
 
 @torch.no_grad()
 def class_probabilities(
-    network: nn.Module, views: Sequence[Mapping[str, Tensor]]
+    network: nn.Module, views: Iterable[Mapping[str, Tensor]]
 ) -> Float[Tensor, "k"]:
     """Mean of the probabilities of all views."""
     network.eval()

@@ -20,9 +20,9 @@ from rcvd.recognition.networks import (
     nonlocal_block,
     recurrent,
     resnet3d,
-    skip_rnn,
     slowfast,
     toy,
+    toy_recurrent,
     toy_slowfast,
     two_stream,
     video_resnet,
@@ -40,26 +40,6 @@ from rcvd.recognition.preprocessing import (
 
 TOY = (20, 64, 64)
 SMALL = (12, 32, 32)
-
-
-def _toy_encoder(width: int = 12, channels: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(4),
-        nn.Conv2d(width, 2 * width, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.AdaptiveAvgPool2d(4),
-        nn.Flatten(),
-    )
-
-
-def _small_lstm(classes: int) -> nn.Module:
-    return recurrent.CnnLstm(_toy_encoder(), 24 * 16, 48, classes)
-
-
-def _small_skip(classes: int) -> nn.Module:
-    return skip_rnn.SkipRnn(_toy_encoder(), 24 * 16, 48, classes)
 
 
 def _late_fc(classes: int) -> nn.Module:
@@ -84,9 +64,11 @@ MODELS: dict[str, ModelSpec] = {
     "toy_slowfast": ModelSpec(
         toy_slowfast.ToySlowFast, "toy: two frame rates", TOY, MOTION_INPUT, classes=8
     ),
-    "toy_cnn_lstm": ModelSpec(_small_lstm, "toy: CNN + LSTM", SMALL, MOTION_INPUT, classes=8),
+    "toy_cnn_lstm": ModelSpec(
+        toy_recurrent.small_lstm, "toy: CNN + LSTM", SMALL, MOTION_INPUT, classes=8
+    ),
     "skip_rnn": ModelSpec(
-        _small_skip, "Skip RNN (Campos 2018), small", SMALL, MOTION_INPUT, classes=8
+        toy_recurrent.small_skip, "Skip RNN (Campos 2018), small", SMALL, MOTION_INPUT, classes=8
     ),
     "karpathy_single": ModelSpec(
         karpathy.Fusion, "single frame (Karpathy 2014)", (1, 170, 170), IMAGENET_INPUT, classes=487

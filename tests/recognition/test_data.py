@@ -48,8 +48,8 @@ def test_ten_views_reach_both_ends_and_all_crops() -> None:
     assert views[0, 0] == 0
     assert views[-1, -1] == 98 + 1
     assert sampling.uniform_clips(100, Shape(16, 2), 1)[0, 0] == 34
-    assert sampling.three_crops((10, 20), 10) == [(0, 0), (0, 5), (0, 10)]
-    assert sampling.three_crops((20, 10), 10) == [(0, 0), (5, 0), (10, 0)]
+    assert sampling.three_crops((10, 20), (10, 10)) == [(0, 0), (0, 5), (0, 10)]
+    assert sampling.three_crops((20, 10), (10, 10)) == [(0, 0), (5, 0), (10, 0)]
 
 
 def test_segments() -> None:

@@ -88,10 +88,9 @@ def segment_frames(
     return chosen.long().clamp(max=n_frames - 1)
 
 
-def three_crops(size: tuple[int, int], crop: int) -> list[tuple[int, int]]:
+def three_crops(size: tuple[int, int], crop: tuple[int, int]) -> list[tuple[int, int]]:
     """(top, left) of the first, middle and last crop along the long side."""
-    h, w = size
-    room_y, room_x = h - crop, w - crop
-    if w >= h:
+    room_y, room_x = size[0] - crop[0], size[1] - crop[1]
+    if size[1] >= size[0]:
         return [(room_y // 2, round(k * room_x / (CROPS - 1))) for k in range(CROPS)]
     return [(round(k * room_y / (CROPS - 1)), room_x // 2) for k in range(CROPS)]

@@ -57,10 +57,11 @@ def flip_flow(flow: Float[Tensor, "*b 2 t h w"]) -> Float[Tensor, "*b 2 t h w"]:
 
 
 def crop_clip(
-    x: Float[Tensor, "*b c t h w"], top: int, left: int, side: int
-) -> Float[Tensor, "*b c t side side"]:
-    """The same square of every frame."""
-    return x[..., top : top + side, left : left + side]
+    x: Float[Tensor, "*b c t h w"], place: tuple[int, int], size: tuple[int, int]
+) -> Float[Tensor, "*b c t h2 w2"]:
+    """The same window of every frame. place: (top, left); size: (height, width)."""
+    (top, left), (h, w) = place, size
+    return x[..., top : top + h, left : left + w]
 
 
 def augment(sample: Sample, options: Augmentation, generator: torch.Generator) -> Sample:
@@ -71,12 +72,13 @@ def augment(sample: Sample, options: Augmentation, generator: torch.Generator) -
     room = torch.tensor(size) - options.crop
     where = torch.rand(2, generator=generator)
     top, left = (where * (room + 1)).long().clamp(max=room).tolist()
+    place, square = (top, left), (options.crop, options.crop)
     flip = options.flip and bool(torch.rand(1, generator=generator) < 0.5)
-    rgb = crop_clip(resize_clip(sample.rgb[None], size)[0], top, left, options.crop)
+    rgb = crop_clip(resize_clip(sample.rgb[None], size)[0], place, square)
     flow = sample.flow
     if flow is not None:
         flow = resize_clip(flow[None], size, is_flow=True)[0]
-        flow = crop_clip(flow, top, left, options.crop)
+        flow = crop_clip(flow, place, square)
     if not flip:
         return Sample(rgb, flow, sample.label)
     label = options.mirrored.get(sample.label, sample.label)

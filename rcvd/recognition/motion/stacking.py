@@ -47,6 +47,22 @@ def bidirectional_stack(
     return torch.cat([ahead, behind], 2)
 
 
+def reverse_flow(flow: Float[Tensor, "b 2 t h w"]) -> Float[Tensor, "b 2 t h w"]:
+    """An estimate of the flow back, from k + 1 to k: -d_k found where the pixel came from.
+
+    Two steps of the fixed point q(p) = -d(p + q); for stored backward flow use that.
+    """
+    h, w = flow.shape[-2:]
+    pixels = pixel_centres((h, w), flow.device, flow.dtype)
+    back = []
+    for field in flow.unbind(2):
+        guess = -field
+        for _ in range(2):
+            guess = -sample(field, pixels + guess.movedim(1, -1))
+        back.append(guess)
+    return torch.stack(back, 2)
+
+
 def subtract_mean(flow: Float[Tensor, "b 2 t h w"]) -> Float[Tensor, "b 2 t h w"]:
     """Each field less its mean displacement: cancels a camera that only shifts the image."""
     return flow - flow.mean((3, 4), keepdim=True)
