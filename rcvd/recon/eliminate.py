@@ -21,7 +21,7 @@ def eliminate_points(
     inverse = torch.where(system.point_hessian > 0, inverse, 0.0)
     matrix, gradient = system.hessian.clone(), system.gradient.clone()
     matrix.diagonal().mul_(1 + damping)
-    cross = system.expand.transpose(1, 2) @ system.cross
+    across = system.expand.transpose(1, 2)
     degree = torch.bincount(data.i, minlength=t)
     start = degree.cumsum(0) - degree
     block = torch.arange(b, device=data.i.device)
@@ -29,7 +29,7 @@ def eliminate_points(
     for m in degree.unique().tolist():
         frames = (degree == m).nonzero()[:, 0]
         pairs = start[frames, None] + torch.arange(m, device=frames.device)
-        part = cross[pairs]
+        part = across[pairs] @ system.cross[pairs]
         columns = torch.cat(
             [
                 part[:, :, :b].sum(1) + system.own[frames],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from rcvd.geometry.pose import se3_exp
 from rcvd.recon.linear import Free, System, linearise
 from rcvd.recon.noise import Noise, pair_cost, prior_cost
 from rcvd.recon.priors import WeakPriors
-from rcvd.recon.residuals import pair_residuals, prior_residuals
+from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
 from rcvd.recon.state import Data, State, fix_gauge
 from rcvd.recon.step import Step, solve_step
 from rcvd.recon.stiffness import Stiffness
@@ -40,8 +41,13 @@ class Progress:
 
 def total_cost(problem: Problem, state: State, noise: Noise) -> Float[Tensor, ""]:
     """The cost that steps are accepted by."""
+    points = camera_points(problem.data, state)
+    matches = [
+        pair_cost(part, pair_residuals(part, state, points), noise)
+        for part in problem.data.chunks()
+    ]
     return (
-        pair_cost(problem.data, pair_residuals(problem.data, state), noise)
+        torch.stack(matches).sum()
         + prior_cost(problem.data, prior_residuals(problem.data, state), noise)
         + problem.stiff.cost(state.grid.flatten(1))
         + problem.priors.cost(state, problem.free)

@@ -45,7 +45,7 @@ class SolverOptions:
     smoothness: float = 0.1
     moving_factor: float = 100.0
     thin: int = 3
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     max_steps: int = 30
     initial: InitialOptions = field(default_factory=InitialOptions)
     verdict: VerdictOptions = field(default_factory=VerdictOptions)

@@ -29,7 +29,7 @@ GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
 REACHES = (4, 16)  # frames apart of the pairs that the start takes in first
 START_STEPS = 4
 FROZEN = 1e-3  # standard deviation of an offset that is not free
-DEPTH_STEPS, DEPTH_TOLERANCE = 6, 3e-3  # of a grid level with the cameras held
+DEPTH_STEPS, DEPTH_TOLERANCE = 4, 3e-3  # of a grid level with the cameras held
 ANNEALING = 8  # steps over which a kernel narrows
 NO_GRID = (1, 1)
 

@@ -7,6 +7,7 @@ import torch
 
 from rcvd.synthetic import random_rooms
 from rcvd.synthetic.film import film, film_together, probe_depth
+from rcvd.synthetic.fittings import window_wall
 from rcvd.synthetic.random_shots import RANDOM_SHOTS, random_shots
 from rcvd.synthetic.random_streets import random_park
 
@@ -50,7 +51,7 @@ def test_shots_differ_in_lens_and_place() -> None:
 def test_sun_comes_in_by_the_window_only() -> None:
     """Rays from points of the floor to the sun are blocked unless they pass an opening."""
     windows = [(0.0, 0.8, 0.5, 0.6)]
-    parts = random_rooms.window_wall(2.0, 2.5, windows)
+    parts = window_wall(2.0, 2.5, windows)
     walls = [p for p in parts if p.finish == "wall"]
 
     def solid(y: float, z: float) -> bool:
@@ -71,11 +72,11 @@ def test_sun_comes_in_by_the_window_only() -> None:
 
 
 def test_some_things_move() -> None:
-    shots = random_shots(16, torch.Generator().manual_seed(1))
+    shots = random_shots(8, torch.Generator().manual_seed(1))
     sequences = [film(shot, 2, (16, 24)) for shot in shots]
     shares = torch.tensor([float(seq.moving.float().mean()) for seq in sequences])
-    assert (shares > 0).sum() >= 5
-    assert (shares == 0).sum() >= 3
+    assert (shares > 0).sum() >= 2
+    assert (shares == 0).sum() >= 2
     for seq in sequences:
         changes = (seq.solids.world_from_solid[0] != seq.solids.world_from_solid[1]).flatten(1)
         assert torch.equal(
