@@ -71,6 +71,7 @@ def write_video(
                 stream.height, stream.width = (n + n % 2 for n in picture.shape[:2])
                 stream.pix_fmt, stream.options = "yuv420p", {"crf": QUALITY}
                 stream.codec_context.time_base = Fraction(1, CLOCK)
+                stream.codec_context.thread_count = 1  # more of them: other bits in each run
             pad = [(0, n % 2) for n in picture.shape[:2]]
             padded = np.pad(picture, [*pad, (0, 0)], mode="edge")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")

@@ -22,8 +22,8 @@ NEAR_WIDTH = 1.0  # pixels: the kernel of a pair is this much, and as much again
 class Noise:
     """Standard deviations (sigma_*) and kernel widths (width_*), pixels and log depth.
 
-    uv: of the flow, Geman-McClure, at most width_uv: near pairs hardly drift, so a wide kernel
-    would only let movers in. z: of the prior looked up at the target, Geman-McClure.
+    uv: of the flow, Geman-McClure, at most width_uv: near pairs hardly drift, and a wide kernel
+    would let movers in. z: of the prior looked up at the target, Geman-McClure.
     prior: of the prior at the sampled point, Cauchy, so no point is cut loose from its frame.
     """
 
