@@ -185,15 +185,20 @@ def evaluate_(
 
 @app.command()
 def pack(
-    folder: Annotated[Path, typer.Argument(help="One folder a class, or scene folders in them.")],
+    folder: Annotated[Path, typer.Argument(help="One folder a class of videos or scene folders.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .h5 to write.")],
     short_side: Annotated[int, typer.Option(help="Resize frames to this.")] = 256,
+    ucf101: Annotated[Path | None, typer.Option(help="A split of UCF-101.")] = None,
+    kinetics: Annotated[Path | None, typer.Option(help="A csv of Kinetics.")] = None,
 ) -> None:
     """Pack videos (and the stored flow of scene folders) into one HDF5 file."""
     from rcvd.recognition.data.frame_store import pack as write
+    from rcvd.recognition.data.readers import read_list
     from rcvd.recognition.packing import packed_videos
 
-    count = write(out, packed_videos(folder, short_side))
+    kind = "ucf101" if ucf101 else "kinetics" if kinetics else "folder"
+    videos = read_list(kind, folder, ucf101 or kinetics)
+    count = write(out, packed_videos(videos, short_side))
     _say(f"{out}: {count} videos")
 
 

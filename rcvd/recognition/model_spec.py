@@ -14,7 +14,7 @@ class ModelSpec:
 
     build: the network for a number of classes, with random weights. clip: frames, height, width of
     the published input. inputs: names of forward's arguments; flow has one field less than frames.
-    rows: submodules the layer table shows; empty: every leaf.
+    rows: submodules the layer table shows; empty: every layer.
     """
 
     build: Callable[[int], nn.Module]

@@ -10,7 +10,7 @@ import torch
 from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.recognition.data.frame_store import PackedVideo
-from rcvd.recognition.data.readers import folder_per_class
+from rcvd.recognition.data.readers import VideoList
 from rcvd.recognition.motion.motionworld import MOTIONS, TASKS, Task, WorldOptions, make_clips
 from rcvd.recognition.preprocessing import short_side_size
 from rcvd.recognition.sources import ClipSource, open_source
@@ -18,9 +18,9 @@ from rcvd.recognition.sources import ClipSource, open_source
 FPS = 10.0
 
 
-def packed_videos(folder: Path, short_side: int) -> Iterator[PackedVideo]:
-    """Every video of a folder-per-class set, resized; scene folders with their stored flow."""
-    for video in folder_per_class(folder).videos:
+def packed_videos(videos: VideoList, short_side: int) -> Iterator[PackedVideo]:
+    """Every video of a list, resized; scene folders with their stored flow."""
+    for video in videos.videos:
         source = open_source(video.path)
         frames = [_frame(source, k, short_side) for k in range(source.n_frames)]
         flow = _flows(source, frames[0].shape[:2]) if source.has_flow else ()

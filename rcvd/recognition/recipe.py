@@ -13,7 +13,7 @@ from rcvd.recognition import registry
 from rcvd.recognition.checkpoints import load_weights
 from rcvd.recognition.data.frame_store import FrameStore
 from rcvd.recognition.data.loader import Batch, Loader, Samples
-from rcvd.recognition.data.readers import folder_per_class
+from rcvd.recognition.data.readers import Kind, VideoList, read_list
 from rcvd.recognition.data.sampling import ClipShape
 from rcvd.recognition.data.sets import ClipsInMemory, StoredClips, VideoClips
 from rcvd.recognition.data.transforms import Augmentation
@@ -22,19 +22,23 @@ from rcvd.recognition.motion.motionworld import Task, WorldOptions, classes, mak
 from rcvd.recognition.train import TrainOptions
 
 CARD = "model.json"
+Part = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """kind: motionworld (made on the fly), store (a packed file) or folder (one folder a class).
+    """kind: motionworld (made on the fly), store (a packed file), folder (one folder a class),
+    ucf101 or kinetics (list files).
 
-    train, test: the file or folder. task, clips, test_clips: of motionworld. flip: mirror half of
-    the clips; not for labels with a left and a right.
+    train, test: the file, folder or list. root: the videos' folder where those are lists. task,
+    clips, test_clips: of motionworld. flip: mirror half of the clips; not for labels with a left
+    and a right.
     """
 
-    kind: Literal["motionworld", "store", "folder"] = "motionworld"
+    kind: Literal["motionworld", "store"] | Kind = "motionworld"
     train: Path | None = None
     test: Path | None = None
+    root: Path | None = None
     task: Task = "dir8"
     clips: int = 1000
     test_clips: int = 500
@@ -85,16 +89,28 @@ def number_of_classes(recipe: Recipe) -> int:
     data = recipe.data
     if data.kind == "motionworld":
         return classes(data.task)
-    if data.kind == "folder" and data.train:
-        return len(folder_per_class(data.train).names)
-    raise UserError("classes: say how many the store has, as in --set classes=101")
+    if data.kind == "store":
+        raise UserError("classes: say how many the store has, as in --set classes=101")
+    return len(_videos(data, "train").names)
 
 
 def class_names(recipe: Recipe) -> tuple[str, ...]:
     """Names of the labels where the data have them."""
-    if recipe.data.kind == "folder" and recipe.data.train:
-        return folder_per_class(recipe.data.train).names
-    return ()
+    if recipe.data.kind in ("motionworld", "store"):
+        return ()
+    return _videos(recipe.data, "train").names
+
+
+def _videos(data: DataOptions, part: Part) -> VideoList:
+    path = data.train if part == "train" else data.test
+    if path is None:
+        raise UserError(f"data.{part}: say where the {part} set is")
+    if data.kind == "folder":
+        return read_list("folder", path, None)
+    if data.root is None:
+        raise UserError("data.root: say where the videos are")
+    names = () if part == "train" else _videos(data, "train").names
+    return read_list("ucf101" if data.kind == "ucf101" else "kinetics", data.root, path, names)
 
 
 def make_network(recipe: Recipe, device: torch.device | str) -> Prepared:
@@ -105,7 +121,7 @@ def make_network(recipe: Recipe, device: torch.device | str) -> Prepared:
     return Prepared(network, registry.find(recipe.model)).to(device)
 
 
-def make_samples(recipe: Recipe, part: Literal["train", "test"]) -> Samples:
+def make_samples(recipe: Recipe, part: Part) -> Samples:
     """The training or the test set, in clips of the network's size.
 
     Raises:
@@ -118,19 +134,19 @@ def make_samples(recipe: Recipe, part: Literal["train", "test"]) -> Samples:
         seed = recipe.seed + (0 if part == "train" else 1_000_003)
         made = make_clips(data.task, count, seed, WorldOptions(length, min(window)))
         return ClipsInMemory(made.rgb, made.flow, made.label)
-    path = data.train if part == "train" else data.test
-    if path is None:
-        raise UserError(f"data.{part}: say where the {part} set is")
     shape = ClipShape(length, 1 if "flow" in spec.inputs else spec.preprocessing.stride)
     short = max(spec.preprocessing.short_side, *window)
     reach = (short, short * 5 // 4) if part == "train" else (short, short)
     changes = Augmentation(min(window), reach, flip=data.flip and part == "train")
-    if data.kind == "store":
-        return StoredClips(FrameStore(path), shape, changes)
-    return VideoClips(folder_per_class(path), shape, changes)
+    if data.kind != "store":
+        return VideoClips(_videos(data, part), shape, changes)
+    path = data.train if part == "train" else data.test
+    if path is None:
+        raise UserError(f"data.{part}: say where the {part} store is")
+    return StoredClips(FrameStore(path), shape, changes)
 
 
-def make_loader(recipe: Recipe, part: Literal["train", "test"]) -> Loader:
+def make_loader(recipe: Recipe, part: Part) -> Loader:
     """Shuffled batches to train on, or ordered ones to test on."""
     samples = make_samples(recipe, part)
     train = part == "train"

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
 POOLS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d")
+SILENT = (nn.ReLU, nn.Dropout, nn.Identity, nn.Flatten)  # nothing to tell of them
 GLOBAL = ("_softmax", "bmm", "baddbmm", "_scaled_dot_product", "lstm", "gru")
 
 
@@ -152,7 +153,7 @@ def layer_table(
     inputs: Mapping[str, Tensor],
     rows: Sequence[str] = (),
 ) -> list[Row]:
-    """What each named submodule (default: every leaf) puts out, in the order they finish.
+    """What each named submodule (default: every layer) puts out, in the order they finish.
 
     The network is moved to the meta device: build one for the purpose. inputs: forward's arguments
     by name, with a batch of one; only shapes matter. A module that runs several times has the sum
@@ -162,7 +163,7 @@ def layer_table(
     wanted = {
         module: name
         for name, module in network.named_modules()
-        if (name in rows if rows else not list(module.children()))
+        if (name in rows if rows else _is_layer(module))
     }
     found: dict[str, Row] = {}
     begun: dict[nn.Module, int] = {}
@@ -187,6 +188,10 @@ def layer_table(
     for handle in handles:
         handle.remove()
     return list(found.values())
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return not list(module.children()) and not isinstance(module, SILENT)
 
 
 def _on_meta(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

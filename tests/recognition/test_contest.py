@@ -53,8 +53,8 @@ def test_fusion_uses_what_each_stream_knows() -> None:
     label = torch.arange(400) % 4
     even, high = label % 2, label // 2
     noise = torch.randn(2, 400, 4)
-    parity = 2.0 * (torch.arange(4)[None] % 2 == even[:, None]) + noise[0]
-    half = 2.0 * (torch.arange(4)[None] // 2 == high[:, None]) + noise[1]
+    parity = 3.0 * (torch.arange(4)[None] % 2 == even[:, None]) + noise[0]
+    half = 3.0 * (torch.arange(4)[None] // 2 == high[:, None]) + noise[1]
     streams = [
         Outcome(logits[:200], logits[200:], label[:200], label[200:]) for logits in (parity, half)
     ]

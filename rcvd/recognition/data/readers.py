@@ -4,9 +4,12 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rcvd.errors import UserError
 
+Kind = Literal["folder", "ucf101", "kinetics"]
+UCF101_DAMAGED = ("v_Surfing_g07_c02.avi", "v_Surfing_g02_c03.avi")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
@@ -74,14 +77,16 @@ def ucf101_split(root: Path, classes: Path, split: Path, skip: Sequence[str] = (
     return VideoList(tuple(videos), tuple(sorted(index, key=index.__getitem__)))
 
 
-def kinetics_csv(root: Path, table: Path) -> VideoList:
+def kinetics_csv(root: Path, table: Path, names: Sequence[str] = ()) -> VideoList:
     """Kinetics: label,youtube_id,time_start,time_end,split; files ID_START_END.mp4 under
     root/LABEL/ or root/.
 
-    Videos that are not there are left out, as many have vanished.
+    Videos that are not there are left out, as many have vanished. names: of the labels, in the
+    order of a training list; empty: those of this table, sorted.
 
     Raises:
-        UserError: the table is missing or has other columns, or no video of it is there.
+        UserError: the table is missing or has other columns or classes, or none of its videos is
+            there.
     """
     if not table.is_file():
         raise UserError(f"{table}: no such file")
@@ -90,7 +95,9 @@ def kinetics_csv(root: Path, table: Path) -> VideoList:
     needed = {"label", "youtube_id", "time_start", "time_end"}
     if not rows or not needed <= rows[0].keys():
         raise UserError(f"{table}: needs the columns {', '.join(sorted(needed))}")
-    names = tuple(sorted({row["label"] for row in rows}))
+    names = tuple(names) or tuple(sorted({row["label"] for row in rows}))
+    if unknown := sorted({row["label"] for row in rows} - set(names)):
+        raise UserError(f"{table}: class {unknown[0]} is not in the training list")
     videos = []
     for row in rows:
         start, end = int(float(row["time_start"])), int(float(row["time_end"]))
@@ -100,3 +107,18 @@ def kinetics_csv(root: Path, table: Path) -> VideoList:
     if not videos:
         raise UserError(f"{root}: none of the {len(rows)} videos of {table.name} is there")
     return VideoList(tuple(videos), names)
+
+
+def read_list(kind: Kind, root: Path, table: Path | None, names: Sequence[str] = ()) -> VideoList:
+    """A labelled list of any kind. table: UCF-101's split (classInd.txt beside it), Kinetics' csv.
+
+    Raises:
+        UserError: the list is missing or broken.
+    """
+    if kind == "folder":
+        return folder_per_class(root)
+    if table is None:
+        raise UserError(f"{kind}: name its list file as well as the folder of its videos")
+    if kind == "ucf101":
+        return ucf101_split(root, table.parent / "classInd.txt", table, UCF101_DAMAGED)
+    return kinetics_csv(root, table, names)
