@@ -51,8 +51,10 @@ def compare(
         reference, compared = as_truth(systems[0]), systems[1:]
     results: dict[str, list[Result]] = {}
     for name in PROFILES_COMPARED:
-        chosen = compared if name == "strict" else systems
-        results[name] = [_score(name, reference, system) for system in chosen]
+        whole = [s for s in systems if s.depth is not None and s.intrinsics is not None]
+        chosen = compared if name == "strict" else whole
+        if chosen:
+            results[name] = [_score(name, reference, system) for system in chosen]
     if out is not None:
         _write(out, reference, results, systems)
     return Comparison(reference, results)
@@ -86,6 +88,13 @@ def _read(path: Path, kind: str | None, poses: Float[Tensor, "t 4 4"] | None) ->
 
 
 def _score(name: str, truth: TrueSequence, system: Prediction) -> Result:
+    """What the system does give; unlike in `evaluate`, not having depth or poses is no failure."""
+    if name == "strict":
+        truth = replace(
+            truth,
+            depth=None if system.depth is None else truth.depth,
+            cameras=None if system.world_from_cam is None else truth.cameras,
+        )
     return evaluate(
         PROFILES[name], [truth], lambda _: system, system.system, None, {"commit": commit()}
     )

@@ -46,7 +46,7 @@ def sequence_grid(result: Result, every: bool = False) -> Grid:
 
 
 def comparison_grid(results: Sequence[Result]) -> Grid:
-    """A row per system: its means under one profile.
+    """A row per system: its means under one profile, by the first of its averagings.
 
     Raises:
         UserError: the results are of different profiles.
@@ -56,10 +56,9 @@ def comparison_grid(results: Sequence[Result]) -> Grid:
     names = [name for name in HEADLINES if name in present]
     rows = []
     for result in results:
-        for how, means in result.means.items():
-            label = f"{result.system} (mean over {how})" if len(result.means) > 1 else result.system
-            failed = f"{len(result.failures)}/{len(result.rows)}"
-            rows.append([label, failed, *(number(means.get(name, math.nan)) for name in names)])
+        means = next(iter(result.means.values()))
+        failed = f"{len(result.failures)}/{len(result.rows)}"
+        rows.append([result.system, failed, *(number(means.get(n, math.nan)) for n in names)])
     return [results[0].profile, "failed", *names], rows
 
 
