@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from rcvd.cli_recognize import app as recognize_app
+from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(

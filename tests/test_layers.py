@@ -15,7 +15,7 @@ LAYERS = (
     ("video", "items", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline", "status", "demo"),
-    ("cli", "cli_recognize"),
+    ("cli", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")
