@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
 
@@ -23,6 +24,9 @@ app = typer.Typer(
 )
 app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
+app.command()(evaluate)
+app.command()(compare)
+app.add_typer(recognize_app, name="recognize")
 
 
 @contextmanager

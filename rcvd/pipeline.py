@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rcvd import settings as settings_module
-from rcvd.errors import UserError
+from rcvd.errors import UserError, unknown
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
@@ -96,7 +96,7 @@ def run(
     """
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
-        raise UserError(f"--until {until}: no such stage; choose from {', '.join(names)}")
+        raise unknown("stage", until, names)
     store = Store(out, progress, pick_device(settings.device), settings.seed)
     if not settings.frames.video.exists():
         raise UserError(f"{settings.frames.video} does not exist")

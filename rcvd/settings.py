@@ -4,7 +4,6 @@ Defaults live in the dataclasses beside their users; a preset lists only differe
 """
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from rcvd.errors import UserError
+from rcvd.errors import UserError, unknown
 
 S = TypeVar("S")
 
@@ -108,9 +107,7 @@ def _refuse_unknown(cls: Any, data: Mapping[str, Any], prefix: str) -> None:
     hints = typing.get_type_hints(cls)
     for name, value in data.items():
         if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            advice = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(hints)}"
-            raise UserError(f"{prefix}{name}: no such setting; {advice}")
+            raise UserError(f"{prefix}{unknown('setting', str(name), hints)}")
         section = _dataclass_in(hints[name])
         if section is not None and value is not None:
             if not isinstance(value, Mapping):

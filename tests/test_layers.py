@@ -14,8 +14,9 @@ LAYERS = (
     ("export", "evaluation"),
     ("video", "items", "store"),
     ("scene", "stages", "recognition", "viewer"),
-    ("settings", "pipeline", "status", "demo"),
-    ("cli", "cli_recognize", "cli_recognize_data"),
+    ("settings", "pipeline"),
+    ("status", "demo", "evaluate", "compare"),
+    ("cli", "cli_evaluate", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

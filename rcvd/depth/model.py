@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rcvd.depth.bundled import BundledDepth
 from rcvd.depth.constant import ConstantDepth
-from rcvd.errors import UserError
+from rcvd.errors import unknown
 
 
 @runtime_checkable
@@ -60,8 +60,7 @@ def load_depth(
         UserError: the name is unknown, or the weights do not fit.
     """
     if name not in DEPTH_MODELS:
-        known = ", ".join(sorted(DEPTH_MODELS))
-        raise UserError(f"{name}: no such depth model; choose one of {known}")
+        raise unknown("depth model", name, DEPTH_MODELS)
     model = DEPTH_MODELS[name](weights)
     if isinstance(model, nn.Module):
         model.to(device).eval()

@@ -29,16 +29,18 @@ View = tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]
 
 @dataclass(frozen=True)
 class Camera:
-    """One frame's camera out of `Cameras`."""
+    """One frame's camera out of `Cameras`. distortion: k1; 0 spares its inversion."""
 
     world_from_cam: Float[Tensor, "4 4"]
     intrinsics: Float[Tensor, "4"]
-    distortion: Float[Tensor, ""]
+    distortion: float
 
     @classmethod
     def of(cls, cameras: Cameras, frame: int) -> "Camera":
         return cls(
-            cameras.world_from_cam[frame], cameras.intrinsics[frame], cameras.distortion[frame]
+            cameras.world_from_cam[frame],
+            cameras.intrinsics[frame],
+            float(cameras.distortion[frame]),
         )
 
 
@@ -46,10 +48,10 @@ def transfer(
     z: Float[Tensor, "*n"], pixels: Float[Tensor, "*n 2"], source: Camera, target: Camera
 ) -> tuple[Float[Tensor, "*n 2"], Float[Tensor, "*n"]]:
     """Pixels in the target and depth there of the source's pixels at depth z."""
-    points = rays(pixels, source.intrinsics.to(z), source.distortion.to(z)) * z[..., None]
+    points = rays(pixels, source.intrinsics.to(z), source.distortion) * z[..., None]
     transform = j_from_i(source.world_from_cam.double(), target.world_from_cam.double()).to(z)
     moved = points @ transform[:3, :3].T + transform[:3, 3]
-    return project(moved, target.intrinsics.to(z), target.distortion.to(z)), moved[..., 2]
+    return project(moved, target.intrinsics.to(z), target.distortion), moved[..., 2]
 
 
 @dataclass(frozen=True)

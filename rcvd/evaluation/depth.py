@@ -23,7 +23,6 @@ def depth_metrics(aligned: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Metr
     """
     if len(true) == 0:
         return dict.fromkeys(NAMES, float("nan"))
-    aligned, true = aligned.double(), true.double()
     difference = aligned - true
     clamped = aligned.clamp(min=MIN_DEPTH)
     log_ratio = (clamped / true).log()

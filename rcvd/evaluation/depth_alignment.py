@@ -3,6 +3,7 @@
 A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat float64 pixels.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +16,9 @@ MIN_SCALE = 1e-3
 IRLS_ROUNDS = 10
 IRLS_FLOOR = 1e-8
 ADAM_STEPS = 1000
+ADAM_BETAS = (0.9, 0.999)
+ADAM_WINDOWS = (100, 10)
+ADAM_BOUND = 3.2  # learning rates a step can be long: (1 - 0.9) / sqrt(1 - 0.999)
 ADAM_STOP = 1e-6
 MIN_DISPARITY = 1e-3
 LAD_TOLERANCE = 1e-13
@@ -180,20 +184,58 @@ def adam_scale_shift(
     prediction changes the outcome. Feed depth in the method's own unit and report that unit.
     """
     p, g = predicted.float(), true.float()
-    fit = torch.tensor([median_scale(p, g).scale, 0.0], requires_grad=True)
-    optimizer = torch.optim.Adam([fit], lr=learning_rate)
-    before = torch.inf
-    for _ in range(ADAM_STEPS):
-        s, t = fit.detach()
-        residual = torch.addcmul(t - g, p, s)
-        now = float(residual.abs().sum())
-        sign = residual.sign_()
-        fit.grad = torch.stack([sign @ p, sign.sum()])  # by hand: a third of autograd's passes
-        optimizer.step()
+    whole = _L1(p, g)
+    coarse = fine = whole
+    s, t = median_scale(p, g).scale, 0.0
+    mean, square = [0.0, 0.0], [0.0, 0.0]
+    before, (b1, b2) = math.inf, ADAM_BETAS
+    for step in range(ADAM_STEPS):
+        if step % ADAM_WINDOWS[0] == 0:
+            coarse = whole.near(s, t, ADAM_WINDOWS[0] * ADAM_BOUND * learning_rate)
+        if step % ADAM_WINDOWS[1] == 0:
+            fine = coarse.near(s, t, ADAM_WINDOWS[1] * ADAM_BOUND * learning_rate)
+        now, gradient = fine.value(s, t)
+        mean = [b1 * m + (1 - b1) * d for m, d in zip(mean, gradient, strict=True)]
+        square = [b2 * v + (1 - b2) * d * d for v, d in zip(square, gradient, strict=True)]
+        c1, c2 = 1 - b1 ** (step + 1), 1 - b2 ** (step + 1)
+        s -= learning_rate * (mean[0] / c1) / (math.sqrt(square[0] / c2) + 1e-8)
+        t -= learning_rate * (mean[1] / c1) / (math.sqrt(square[1] / c2) + 1e-8)
         if abs(before - now) < ADAM_STOP:
             break
         before = now
-    return Alignment(float(fit.detach()[0]), float(fit.detach()[1]))
+    return Alignment(s, t)
+
+
+@dataclass(frozen=True)
+class _L1:
+    """sum |s p + t - g| over p and g, plus s by_p + t by_one - by_g for residuals of known sign."""
+
+    p: Float[Tensor, "n"]
+    g: Float[Tensor, "n"]
+    by_p: float = 0.0
+    by_one: float = 0.0
+    by_g: float = 0.0
+
+    def near(self, s: float, t: float, reach: float) -> "_L1":
+        """The same for s and t within `reach` of these, where most residuals keep their sign."""
+        residual = s * self.p + t - self.g
+        left = (residual.abs() <= reach * (self.p.abs() + 1)).nonzero()[:, 0]
+        sign, p, g = residual.sign(), self.p[left], self.g[left]
+        held = sign[left]
+        return _L1(
+            p,
+            g,
+            self.by_p + float(sign @ self.p) - float(held @ p),
+            self.by_one + float(sign.sum()) - float(held.sum()),
+            self.by_g + float(sign @ self.g) - float(held @ g),
+        )
+
+    def value(self, s: float, t: float) -> tuple[float, tuple[float, float]]:
+        """The sum and its gradient."""
+        residual = s * self.p + t - self.g
+        total = float(residual.abs().sum()) + s * self.by_p + t * self.by_one - self.by_g
+        sign = residual.sign()
+        return total, (float(sign @ self.p) + self.by_p, float(sign.sum()) + self.by_one)
 
 
 def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:

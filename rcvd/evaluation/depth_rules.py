@@ -160,7 +160,7 @@ def rule_c(
         full.failure,
     )
     valid = _valid(stack, *C_RANGE)
-    p, g = stack.predicted[valid].double(), stack.true[valid].double()
+    p, g = stack.predicted[valid], stack.true[valid]
     aligned = spread_scale_shift(p, g).apply(p) if len(g) else p
     return stack.score(depth_metrics(aligned, g), valid)
 
@@ -188,7 +188,7 @@ def rule_strict(
     valid = _valid(stack, 0, truth.max_depth)
     moving, sure = _moving(truth, stack)
     metrics: dict[str, float] = {}
-    curve = None
+    curve, scale = None, 1.0
     for name, fit in STRICT_FITS.items():
         p, g = stack.predicted[valid].double(), stack.true[valid].double()
         alignment = FITS[fit](p, g) if len(g) else Alignment(1.0)
@@ -199,9 +199,9 @@ def rule_strict(
             for split in ("static", "moving"):
                 metrics |= _prefixed(f"{name}.{split}", splits[split])
         if name == "lad_scale":
-            curve = frame_curve(aligned, stack.true, valid).tolist()
+            curve, scale = frame_curve(aligned, stack.true, valid).tolist(), alignment.scale
     score = stack.score(metrics, valid)
-    return replace(score, curve=curve)
+    return replace(score, curve=curve, notes=score.notes | {"depth_scale": scale})
 
 
 def _moving(

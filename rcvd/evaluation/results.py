@@ -8,10 +8,13 @@ from typing import Any
 from rcvd.errors import UserError
 from rcvd.evaluation.pose_rules import POSE_METRICS
 from rcvd.evaluation.profiles import Averaging, Profile
+from rcvd.evaluation.score import Rule, Score
 from rcvd.evaluation.sequence import Prediction, TrueSequence, associate
 
 Predict = Callable[[TrueSequence], Prediction | None]
 """A system's output for a sequence, None where it has none."""
+
+Cache = dict[tuple[Rule, str], Score | None]
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,15 @@ class Result:
         return asdict(self) | {"failures": {k: list(v) for k, v in self.failures.items()}}
 
 
-def score_sequence(profile: Profile, truth: TrueSequence, prediction: Prediction | None) -> Row:
+def score_sequence(
+    profile: Profile,
+    truth: TrueSequence,
+    prediction: Prediction | None,
+    cache: Cache | None = None,
+) -> Row:
     """The row of one sequence; a part that fails is scored by its baseline and named.
+
+    cache: scores by rule and sequence of this system so far; profiles that share a rule share them.
 
     Raises:
         UserError: the data set lacks what the profile needs.
@@ -73,7 +83,11 @@ def score_sequence(profile: Profile, truth: TrueSequence, prediction: Prediction
     notes: dict[str, Any] = {}
     pixels: int = 0
     curve: list[float] | None = None
-    scores = [rule(truth, prediction, frames) for rule in profile.rules]
+    cache = {} if cache is None else cache
+    for rule in profile.rules:
+        if (rule, truth.name) not in cache:
+            cache[rule, truth.name] = rule(truth, prediction, frames)
+    scores = [cache[rule, truth.name] for rule in profile.rules]
     found = [score for score in scores if score is not None]
     if not found:
         raise UserError(f"{truth.name}: the data lack what profile {profile.id} compares with")
@@ -132,6 +146,7 @@ def evaluate(
     system: str,
     named: Sequence[str] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    cache: Cache | None = None,
 ) -> Result:
     """Every sequence of a profile for one system.
 
@@ -139,7 +154,7 @@ def evaluate(
         UserError: see `choose_sequences` and `score_sequence`.
     """
     chosen = choose_sequences(profile, truths, named)
-    rows = [score_sequence(profile, truth, predict(truth)) for truth in chosen]
+    rows = [score_sequence(profile, truth, predict(truth), cache) for truth in chosen]
     return summarise(profile, system, rows, provenance)
 
 

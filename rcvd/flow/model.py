@@ -1,7 +1,6 @@
 """The family of flow backends: one protocol, one table."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.errors import UserError
+from rcvd.errors import unknown
 from rcvd.flow.dis import DisFlow
 
 
@@ -43,7 +42,5 @@ def load_flow(name: str, device: torch.device, weights: Path | None = None) -> F
         UserError: no such backend, or its weights or its package are not there.
     """
     if name not in FLOW_MODELS:
-        close = get_close_matches(name, FLOW_MODELS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"choose one of {', '.join(FLOW_MODELS)}"
-        raise UserError(f"flow model '{name}': no such backend; {hint}")
+        raise unknown("flow model", name, FLOW_MODELS)
     return FLOW_MODELS[name](device, weights)

@@ -1,10 +1,9 @@
 """The family of mask backends: one protocol, one table."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Protocol, runtime_checkable
 
-from rcvd.errors import UserError
+from rcvd.errors import unknown
 from rcvd.flow.chain import FlowOf
 from rcvd.masks.evidence import FrameOf
 from rcvd.masks.motion import MotionMasks
@@ -42,7 +41,5 @@ def load_masks(name: str) -> MaskModel:
         UserError: no such backend.
     """
     if name not in MASK_MODELS:
-        close = get_close_matches(name, MASK_MODELS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"choose one of {', '.join(MASK_MODELS)}"
-        raise UserError(f"mask model '{name}': no such backend; {hint}")
+        raise unknown("mask model", name, MASK_MODELS)
     return MASK_MODELS[name]()

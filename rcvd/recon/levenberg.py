@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from rcvd.geometry.pose import se3_exp
 from rcvd.recon.linear import Free, System, linearise
 from rcvd.recon.noise import Noise, pair_cost, prior_cost
 from rcvd.recon.priors import WeakPriors
-from rcvd.recon.residuals import pair_residuals, prior_residuals
+from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
 from rcvd.recon.state import Data, State, fix_gauge
 from rcvd.recon.step import Step, solve_step
 from rcvd.recon.stiffness import Stiffness
@@ -40,8 +41,13 @@ class Progress:
 
 def total_cost(problem: Problem, state: State, noise: Noise) -> Float[Tensor, ""]:
     """The cost that steps are accepted by."""
+    points = camera_points(problem.data, state)
+    matches = [
+        pair_cost(part, pair_residuals(part, state, points), noise)
+        for part in problem.data.chunks()
+    ]
     return (
-        pair_cost(problem.data, pair_residuals(problem.data, state), noise)
+        torch.stack(matches).sum()
         + prior_cost(problem.data, prior_residuals(problem.data, state), noise)
         + problem.stiff.cost(state.grid.flatten(1))
         + problem.priors.cost(state, problem.free)
@@ -53,22 +59,32 @@ def apply_step(state: State, step: Step, free: Free) -> State:
     t, b = len(state.log_scale), free.block
     frames = step.frames[: t * b].reshape(t, b)
     shared = step.frames[t * b :]
-    log_focal = state.log_focal
-    if free.focal == "zoom":
-        log_focal = log_focal + frames[:, -1]
-    if free.focal == "shared":
-        log_focal = log_focal + shared[0]
+    if free.cameras:
+        state = _moved_cameras(state, frames, shared, free)
     moved = replace(
         state,
-        world_from_cam=state.world_from_cam @ se3_exp(frames[:, :6]),
-        log_focal=log_focal,
-        k1=state.k1 + shared[-1] if free.k1 else state.k1,
-        log_scale=state.log_scale + frames[:, 6],
-        shift=state.shift + frames[:, 7] if free.shift else state.shift,
+        log_scale=state.log_scale + frames[:, free.scale],
+        shift=state.shift + frames[:, free.scale + 1] if free.shift else state.shift,
         grid=state.grid + step.grid.reshape(state.grid.shape),
         log_z=state.log_z + step.log_z.clamp(-MAX_DEPTH_STEP, MAX_DEPTH_STEP),
     )
     return fix_gauge(moved)
+
+
+def _moved_cameras(
+    state: State, frames: Float[Tensor, "t b"], shared: Float[Tensor, "c"], free: Free
+) -> State:
+    log_focal = state.log_focal
+    if free.zooms:
+        log_focal = log_focal + frames[:, -1]
+    elif free.focal == "shared":
+        log_focal = log_focal + shared[0]
+    return replace(
+        state,
+        world_from_cam=state.world_from_cam @ se3_exp(frames[:, :6]),
+        log_focal=log_focal,
+        k1=state.k1 + shared[-1] if free.k1 else state.k1,
+    )
 
 
 @dataclass(frozen=True)

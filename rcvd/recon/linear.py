@@ -6,7 +6,7 @@ complement. Sums over points are matrix products of one pair; sums over pairs go
 fixed order on every device.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
@@ -15,32 +15,50 @@ from torch import Tensor
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.residuals import (
+    CameraPoints,
     PairJacobians,
+    camera_points,
     pair_jacobians,
     prior_residuals,
     relative_adjoint,
 )
 from rcvd.recon.state import Data, State, shift_slope
+from rcvd.recon.sums import add_blocks, sum_rows
 
 
 @dataclass(frozen=True)
 class Free:
-    """Which unknowns move besides poses, scales and points. focal: "fixed", "shared" or "zoom"."""
+    """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
+
+    cameras: poses, focal and k1 at all; translation: of the poses. Without cameras a frame's block
+    holds its log-scale and shift only.
+    """
 
     focal: str = "shared"
     k1: bool = False
     shift: bool = False
     translation: bool = True
+    cameras: bool = True
 
     @property
     def block(self) -> int:
         """Unknowns of a frame: pose, log-scale, shift, focal."""
-        return 7 + self.shift + (self.focal == "zoom")
+        return self.scale + 1 + self.shift + self.zooms
 
     @property
     def shared(self) -> int:
         """Unknowns of the clip."""
-        return (self.focal == "shared") + self.k1
+        return self.cameras * ((self.focal == "shared") + self.k1)
+
+    @property
+    def scale(self) -> int:
+        """Place of the log-scale in a frame's block; the shift follows it, the focal is last."""
+        return 6 if self.cameras else 0
+
+    @property
+    def zooms(self) -> bool:
+        """Whether every frame has its own focal."""
+        return self.cameras and self.focal == "zoom"
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,8 @@ class System:
     """Normal equations at one state, before damping.
 
     expand: local columns of a pair to (block of i, block of j, shared). hessian, gradient: of the
-    frames' blocks and the shared unknowns, points not yet eliminated. cross: derivative products of
+    frames' blocks and the shared unknowns, points not yet eliminated; pair_gradient: its share of
+    every pair, by local columns. cross: derivative products of
     local columns and point depths. own: the prior rows' products of a frame's block and its points.
     point_hessian, point_gradient: of the points. z_rows, z_depth, z_root: whitened local columns,
     depth derivative and root weight of e_z; prior_root: of the prior rows. grid_gradient likewise.
@@ -57,76 +76,101 @@ class System:
     expand: Float[Tensor, "p c e"]
     hessian: Float[Tensor, "n n"]
     gradient: Float[Tensor, "n"]
+    pair_gradient: Float[Tensor, "p c 1"]
     cross: Float[Tensor, "p c s"]
     own: Float[Tensor, "t b s"]
     point_hessian: Float[Tensor, "t s"]
     point_gradient: Float[Tensor, "t s"]
-    z_rows: Float[Tensor, "p c s"]
+    z_rows: Float[Tensor, "p c r"]
     z_depth: Float[Tensor, "p s"]
     z_root: Float[Tensor, "p s"]
     prior_root: Float[Tensor, "t s"]
     grid_gradient: Float[Tensor, "v"]
 
 
-def sum_rows(
-    values: Float[Tensor, "n *rest"], index: Int[Tensor, "n"], size: int
-) -> Float[Tensor, "m *rest"]:
-    """Sum of the rows with equal index; the same bits every time on every device."""
-    out = values.new_zeros(size, *values.shape[1:])
-    if values.is_cuda:
-        return out.index_put_((index,), values, accumulate=True)
-    return out.index_add_(0, index, values)
+@dataclass(frozen=True)
+class _PairProducts:
+    """What the rows of some pairs add up to; rows themselves are not kept."""
+
+    hessian: Float[Tensor, "p c c"]
+    gradient: Float[Tensor, "p c 1"]
+    cross: Float[Tensor, "p c s"]
+    depth_hessian: Float[Tensor, "p s"]
+    depth_gradient: Float[Tensor, "p s"]
+    z_rows: Float[Tensor, "p c r"]
+    z_depth: Float[Tensor, "p s"]
+    z_root: Float[Tensor, "p s"]
+    z_pull: Float[Tensor, "p s"]
 
 
 def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     """Normal equations of matches and prior at a state, robust weights included."""
-    residuals, jacobians = pair_jacobians(data, state)
-    weight_uv, weight_z = pair_weights(data, residuals, noise)
-    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
-    rows = _columns(data, state, jacobians, free, root_uv, root_z)
-    depth = torch.stack(
-        [
-            jacobians.uv_depth[:, 0] * root_uv,
-            jacobians.uv_depth[:, 1] * root_uv,
-            jacobians.z_depth * root_z,
-        ],
-        1,
+    points = camera_points(data, state)
+    parts = [_pair_products(part, state, noise, free, points) for part in data.chunks()]
+    pairs = _PairProducts(
+        *(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(_PairProducts))
     )
-    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
     offset = prior_residuals(data, state)
     weight_p = prior_weight(data, offset, noise)
-    t, n_local = len(offset), rows.shape[2]
-    flat = rows.permute(0, 2, 1, 3).reshape(len(rows), n_local, -1)
-    own = _prior_columns(data, state, free) * weight_p[:, None]
+    t = len(offset)
+    columns = _prior_columns(data, state, free)
+    own = columns * weight_p[:, None]
     expand = _expansion(data, state, free)
-    hessian, gradient = _assemble(
-        data, flat @ flat.transpose(1, 2), flat @ error.reshape(len(rows), -1, 1), expand, free, t
-    )
-    _add_prior(hessian, gradient, own, _prior_columns(data, state, free), offset, free)
-    grid = state.grid.numel()
-    grid_gradient = -sum_rows(
-        (data.weight_j * (root_z * error[:, 2])[..., None]).reshape(-1),
-        data.vertex_j.reshape(-1),
-        grid,
-    ) - sum_rows(
-        (data.weight_i * (weight_p * offset)[..., None]).reshape(-1),
-        data.vertex_i.reshape(-1),
-        grid,
-    )
+    hessian, gradient = _assemble(data, pairs.hessian, pairs.gradient, expand, free, t)
+    _add_prior(hessian, gradient, own, columns, offset)
     return System(
         expand=expand,
         hessian=hessian,
         gradient=gradient,
-        cross=(rows * depth[:, :, None]).sum(1),
+        pair_gradient=pairs.gradient,
+        cross=pairs.cross,
         own=own,
-        point_hessian=sum_rows(depth.square().sum(1), data.i, t) + weight_p,
-        point_gradient=sum_rows((depth * error).sum(1), data.i, t) + weight_p * offset,
-        z_rows=rows[:, 2],
+        point_hessian=sum_rows(pairs.depth_hessian, data.i, t) + weight_p,
+        point_gradient=sum_rows(pairs.depth_gradient, data.i, t) + weight_p * offset,
+        z_rows=pairs.z_rows,
+        z_depth=pairs.z_depth,
+        z_root=pairs.z_root,
+        prior_root=weight_p.sqrt(),
+        grid_gradient=_grid_gradient(data, state, pairs.z_pull, weight_p * offset),
+    )
+
+
+def _pair_products(
+    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
+) -> _PairProducts:
+    residuals, jacobians = pair_jacobians(data, state, points)
+    weight_uv, weight_z = pair_weights(data, residuals, noise)
+    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
+    rows = _columns(data, state, jacobians, free, root_uv, root_z)
+    depth = torch.cat(
+        [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
+    )
+    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
+    flat = rows.flatten(2)
+    return _PairProducts(
+        hessian=flat @ flat.transpose(1, 2),
+        gradient=flat @ error.reshape(len(flat), -1, 1),
+        cross=(rows * depth[:, None]).sum(2),
+        depth_hessian=depth.square().sum(1),
+        depth_gradient=(depth * error).sum(1),
+        z_rows=rows[:, :, 2] if state.grid[0].numel() > 1 else rows[:, :, 2, :0],
         z_depth=depth[:, 2],
         z_root=root_z,
-        prior_root=weight_p.sqrt(),
-        grid_gradient=grid_gradient,
+        z_pull=root_z * error[:, 2],
     )
+
+
+def _grid_gradient(
+    data: Data, state: State, pull_j: Float[Tensor, "p s"], pull_i: Float[Tensor, "t s"]
+) -> Float[Tensor, "v"]:
+    """Gradient by the grid's vertices; none for a grid of one, whose log-scale it would double."""
+    size = state.grid.numel()
+    if state.grid[0].numel() == 1:
+        return state.grid.new_zeros(size)
+    by_j = (data.weight_j * pull_j[..., None]).reshape(-1)
+    by_i = (data.weight_i * pull_i[..., None]).reshape(-1)
+    out = sum_rows(by_j, data.vertex_j.reshape(-1), size)
+    return -out - sum_rows(by_i, data.vertex_i.reshape(-1), size)
 
 
 def _columns(
@@ -136,52 +180,52 @@ def _columns(
     free: Free,
     root_uv: Float[Tensor, "p s"],
     root_z: Float[Tensor, "p s"],
-) -> Float[Tensor, "p 3 c s"]:
+) -> Float[Tensor, "p c 3 s"]:
     """Whitened derivatives of (e_u, e_v, e_z) by a pair's local columns.
 
-    Columns: xi_rel, log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1].
+    Columns: [xi_rel], log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1].
     """
-    zero = torch.zeros_like(jac.uv_depth)
-    none = zero[:, 0]
-    uv, z = [jac.uv_rel, zero[:, :, None]], [jac.z_rel, none[:, None] - 1]
+    p, _, s = jac.uv_depth.shape
+    row = free.scale + 1 + free.shift
+    n = row + 2 * free.zooms + free.shared
+    out = jac.uv_depth.new_zeros(p, n, 3, s)
+    uv, z = out[:, :, :2], out[:, :, 2]
+    z[:, free.scale] = -1
     if free.shift:
-        uv.append(zero[:, :, None])
-        z.append(-shift_slope(data.disparity_j, state.shift[data.j, None])[:, None])
-    if free.focal == "zoom":
-        uv += [jac.uv_focal_i[:, :, None], jac.uv_focal_j[:, :, None]]
-        z += [jac.z_focal_i[:, None], none[:, None]]
-    if free.focal == "shared":
-        uv.append((jac.uv_focal_i + jac.uv_focal_j)[:, :, None])
-        z.append(jac.z_focal_i[:, None])
-    if free.k1:
-        uv.append(jac.uv_k1[:, :, None])
-        z.append(jac.z_k1[:, None])
-    by_uv = torch.cat(uv, 2) * root_uv[:, None, None]
-    return torch.cat([by_uv, (torch.cat(z, 1) * root_z[:, None])[:, None]], 1)
+        z[:, free.scale + 1] = -shift_slope(data.disparity_j, state.shift[data.j, None])
+    if free.cameras:
+        uv[:, :6], z[:, :6] = jac.uv_rel.transpose(1, 2), jac.z_rel
+    if free.zooms:
+        uv[:, row], uv[:, row + 1], z[:, row] = jac.uv_focal_i, jac.uv_focal_j, jac.z_focal_i
+    elif free.cameras and free.focal == "shared":
+        uv[:, row], z[:, row] = jac.uv_focal_i + jac.uv_focal_j, jac.z_focal_i
+    if free.cameras and free.k1:
+        uv[:, n - 1], z[:, n - 1] = jac.uv_k1, jac.z_k1
+    uv *= root_uv[:, None, None]
+    z *= root_z[:, None]
+    return out
 
 
 def _prior_columns(data: Data, state: State, free: Free) -> Float[Tensor, "t b s"]:
     """Derivatives of the prior rows by the frame's own block."""
     t, s = data.log_z_i.shape
     columns = data.log_z_i.new_zeros(t, free.block, s)
-    columns[:, 6] = -1
+    columns[:, free.scale] = -1
     if free.shift:
-        columns[:, 7] = -shift_slope(data.disparity_i, state.shift[:, None])
+        columns[:, free.scale + 1] = -shift_slope(data.disparity_i, state.shift[:, None])
     return columns
 
 
 def _expansion(data: Data, state: State, free: Free) -> Float[Tensor, "p c e"]:
     """Local columns of a pair from (block of i, block of j, shared)."""
     transform = j_from_i(state.world_from_cam[data.i], state.world_from_cam[data.j])
-    b, n_depth = free.block, 1 + free.shift
-    zoom = free.focal == "zoom"
-    n_local = 6 + n_depth + 2 * zoom + free.shared
-    out = transform.new_zeros(len(data.i), n_local, 2 * b + free.shared)
-    out[:, :6, :6] = relative_adjoint(transform[:, :3, :3], transform[:, :3, 3])
-    for k in range(6 + n_depth):
-        out[:, k, b + k] = -1 if k < 6 else 1
-    row = 6 + n_depth
-    if zoom:
+    b, row = free.block, free.scale + 1 + free.shift
+    out = transform.new_zeros(len(data.i), row + 2 * free.zooms + free.shared, 2 * b + free.shared)
+    if free.cameras:
+        out[:, :6, :6] = relative_adjoint(transform[:, :3, :3], transform[:, :3, 3])
+    for k in range(row):
+        out[:, k, b + k] = -1 if k < free.scale else 1
+    if free.zooms:
         out[:, row, b - 1] = out[:, row + 1, 2 * b - 1] = 1
         row += 2
     for k in range(free.shared):
@@ -202,18 +246,6 @@ def block_index(data: Data, free: Free, n_frames: int) -> Int[Tensor, "p e"]:
         ],
         1,
     )
-
-
-def add_blocks(
-    matrix: Float[Tensor, "n n"], index: Int[Tensor, "p e"], blocks: Float[Tensor, "p e e"]
-) -> None:
-    """matrix[index, index] += block for every block, in a fixed order."""
-    n = matrix.shape[0]
-    flat = index[:, :, None] * n + index[:, None, :]
-    if matrix.is_cuda:
-        matrix.view(-1).index_put_((flat.reshape(-1),), blocks.reshape(-1), accumulate=True)
-    else:
-        matrix.view(-1).index_add_(0, flat.reshape(-1), blocks.reshape(-1))
 
 
 def _assemble(
@@ -239,54 +271,9 @@ def _add_prior(
     own: Float[Tensor, "t b s"],
     columns: Float[Tensor, "t b s"],
     offset: Float[Tensor, "t s"],
-    free: Free,
 ) -> None:
     """Adds the prior rows to the frames' diagonal blocks."""
     t, b, _ = own.shape
     index = torch.arange(t * b, device=own.device).reshape(t, b)
     add_blocks(hessian, index, own @ columns.transpose(1, 2))
     gradient[: t * b] += (own @ offset[..., None]).reshape(-1)
-
-
-def eliminate_points(
-    system: System, data: Data, free: Free, damping: float
-) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"], Float[Tensor, "t s"]]:
-    """Schur complement on the frames' blocks, its gradient, and 1 / the damped point Hessian.
-
-    Frames with the same number of pairs are done together, as one batched product each.
-    """
-    t, b, _ = system.own.shape
-    inverse = 1 / (system.point_hessian * (1 + damping)).clamp(min=1e-12)
-    inverse = torch.where(system.point_hessian > 0, inverse, 0.0)
-    matrix, gradient = system.hessian.clone(), system.gradient.clone()
-    matrix.diagonal().mul_(1 + damping)
-    cross = system.expand.transpose(1, 2) @ system.cross
-    degree = torch.bincount(data.i, minlength=t)
-    start = degree.cumsum(0) - degree
-    block = torch.arange(b, device=data.i.device)
-    shared = t * b + torch.arange(free.shared, device=data.i.device)
-    for m in degree.unique().tolist():
-        frames = (degree == m).nonzero()[:, 0]
-        pairs = start[frames, None] + torch.arange(m, device=frames.device)
-        part = cross[pairs]
-        columns = torch.cat(
-            [
-                part[:, :, :b].sum(1) + system.own[frames],
-                part[:, :, b : 2 * b].flatten(1, 2),
-                part[:, :, 2 * b :].sum(1),
-            ],
-            1,
-        )
-        index = torch.cat(
-            [
-                frames[:, None] * b + block,
-                (data.j[pairs][..., None] * b + block).flatten(1),
-                shared.expand(len(frames), -1),
-            ],
-            1,
-        )
-        scaled = columns * inverse[frames, None]
-        add_blocks(matrix, index, -(scaled @ columns.transpose(1, 2)))
-        reduced = scaled @ system.point_gradient[frames, :, None]
-        gradient -= sum_rows(reduced.reshape(-1), index.reshape(-1), len(gradient))
-    return matrix, gradient, inverse

@@ -21,7 +21,7 @@ class MoverOptions:
     min_pixels: int = 30
     foot: float = 0.1
     below: int = 3
-    relief: float = 0.3
+    relief: float = 0.2
 
 
 def stand_movers(
@@ -32,8 +32,9 @@ def stand_movers(
 ) -> Float[Tensor, "h w"]:
     """Depth in which each connected moving region is as far as the static surface under its feet.
 
-    A region that the lower border cuts keeps its depth: its feet are not seen. One whose feet
-    another thing hides comes out too near, one in the air too far.
+    A region that the lower border cuts stands nearer than the ground at that border: it gets the
+    depth of its own lowest part, at most that of the ground beside it. One whose feet another
+    thing hides comes out too near, one in the air too far.
     """
     options = options or MoverOptions()
     if not options.enabled or not bool(moving.any()):
@@ -59,11 +60,29 @@ def _ground(
     """Median static depth just below the lowest part of a region; None where it is not seen."""
     h = len(region)
     rows = np.nonzero(region.any(1))[0]
+    if rows[-1] >= h - 1 - options.below:
+        return _ground_of_cut(region, moving, z, options)
     columns = np.nonzero(region.any(0))[0]
     lowest = h - 1 - np.argmax(region[::-1, columns], axis=0)
-    if rows[-1] >= h - 1 - options.below:
-        return None
     feet = lowest >= rows[-1] - options.foot * (rows[-1] - rows[0] + 1)
     y, x = lowest[feet] + options.below, columns[feet]
     seen = ~moving[y, x] & (z[y, x] > 0)
     return float(np.median(z[y, x][seen])) if seen.any() else None
+
+
+def _ground_of_cut(
+    region: np.ndarray, moving: np.ndarray, z: np.ndarray, options: MoverOptions
+) -> float | None:
+    """Depth of the lowest part of a region at the lower border, and of the ground beside it."""
+    rows = np.nonzero(region.any(1))[0]
+    top = rows[-1] - max(1, round(options.foot * (rows[-1] - rows[0] + 1)))
+    own = z[top:][region[top:] & (z[top:] > 0)]
+    if not len(own):
+        return None
+    columns = np.nonzero(region[top:].any(0))[0]
+    reach = columns[-1] - columns[0] + 1
+    beside = slice(max(columns[0] - reach, 0), columns[-1] + reach + 1)
+    static = z[top:, beside][~moving[top:, beside] & (z[top:, beside] > 0)]
+    if not len(static):
+        return float(np.median(own))
+    return min(float(np.median(own)), float(np.median(static)))

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.linear import Free, System, add_blocks
+from rcvd.recon.linear import Free, System
 from rcvd.recon.state import State
+from rcvd.recon.sums import add_blocks
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,22 @@ class WeakPriors:
         hessian, gradient = system.hessian.clone(), system.gradient.clone()
         t, b = len(state.log_scale), free.block
         block = torch.arange(t, device=hessian.device) * b
+        if free.cameras:
+            self._add_cameras(hessian, gradient, state, free, block)
+        if free.shift:
+            shift = block + free.scale + 1
+            hessian[shift, shift] += self.sigma_shift**-2
+            gradient[shift] += state.shift * self.sigma_shift**-2
+        scale = block + free.scale
+        pull = hessian[scale, scale].mean().clamp(min=1.0) / t
+        hessian[scale[:, None], scale[None]] += pull
+        return replace(system, hessian=hessian, gradient=gradient)
+
+    def _add_cameras(
+        self, hessian: Tensor, gradient: Tensor, state: State, free: Free, block: Tensor
+    ) -> None:
+        """The priors of path, focal and distortion."""
+        t, b = len(block), free.block
         self._add_path(hessian, gradient, state, block)
         if free.focal == "shared":
             hessian[t * b, t * b] += self.sigma_focal**-2
@@ -56,13 +73,6 @@ class WeakPriors:
         if free.k1:
             hessian[-1, -1] += self.sigma_k1**-2
             gradient[-1] += state.k1 * self.sigma_k1**-2
-        if free.shift:
-            hessian[block + 7, block + 7] += self.sigma_shift**-2
-            gradient[block + 7] += state.shift * self.sigma_shift**-2
-        scale = block + 6
-        pull = hessian[scale, scale].mean().clamp(min=1.0) / t
-        hessian[scale[:, None], scale[None]] += pull
-        return replace(system, hessian=hessian, gradient=gradient)
 
     def _add_path(self, hessian: Tensor, gradient: Tensor, state: State, block: Tensor) -> None:
         """Second difference of centres; a centre moves by R_i times its frame's translation."""

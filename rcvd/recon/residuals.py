@@ -76,10 +76,24 @@ def source_rays(data: Data, state: State) -> Float[Tensor, "t 2 s"]:
     return xy * (r / radius.clamp(min=1e-12))
 
 
-def _geometry(data: Data, state: State) -> _Geometry:
-    rays = source_rays(data, state)
-    depth = state.log_z.exp()
-    points = torch.cat([rays * depth[:, None], depth[:, None]], 1)[data.i]
+@dataclass(frozen=True)
+class CameraPoints:
+    """The sampled points in their own cameras, and the squared radius of their rays."""
+
+    xyz: Float[Tensor, "t 3 s"]
+    radius2: Float[Tensor, "t s"]
+
+
+def camera_points(data: Data, state: State) -> CameraPoints:
+    """Where the state's depths put the sampled points."""
+    rays, depth = source_rays(data, state), state.log_z.exp()
+    xyz = torch.cat([rays * depth[:, None], depth[:, None]], 1)
+    return CameraPoints(xyz, rays.square().sum(1))
+
+
+def _geometry(data: Data, state: State, given: CameraPoints | None) -> _Geometry:
+    sources = given or camera_points(data, state)
+    points = sources.xyz[data.i]
     transform = j_from_i(state.world_from_cam[data.i], state.world_from_cam[data.j])
     rotation, translation = transform[:, :3, :3], transform[:, :3, 3]
     moved = rotation @ points + translation[:, :, None]
@@ -89,7 +103,7 @@ def _geometry(data: Data, state: State) -> _Geometry:
         rotation=rotation,
         translation=translation,
         point_i=points,
-        radius2=rays.square().sum(1)[data.i],
+        radius2=sources.radius2[data.i],
         point_j=moved,
         xy=moved[:, :2] / z[:, None],
         z=z,
@@ -98,9 +112,12 @@ def _geometry(data: Data, state: State) -> _Geometry:
     )
 
 
-def pair_residuals(data: Data, state: State) -> PairResiduals:
-    """e_uv and e_z of every match; finite but meaningless where the point is not in front."""
-    return _residuals(data, state, _geometry(data, state))
+def pair_residuals(data: Data, state: State, points: CameraPoints | None = None) -> PairResiduals:
+    """e_uv and e_z of every match; finite but meaningless where the point is not in front.
+
+    points: the state's, if at hand already.
+    """
+    return _residuals(data, state, _geometry(data, state, points))
 
 
 def _residuals(data: Data, state: State, g: _Geometry) -> PairResiduals:
@@ -109,9 +126,11 @@ def _residuals(data: Data, state: State, g: _Geometry) -> PairResiduals:
     return PairResiduals(uv, g.z.log() - prior_j(data, state), g.in_front)
 
 
-def pair_jacobians(data: Data, state: State) -> tuple[PairResiduals, PairJacobians]:
-    """Residuals and derivatives of every match."""
-    g = _geometry(data, state)
+def pair_jacobians(
+    data: Data, state: State, points: CameraPoints | None = None
+) -> tuple[PairResiduals, PairJacobians]:
+    """Residuals and derivatives of every match. points: the state's, if at hand already."""
+    g = _geometry(data, state, points)
     k1, (x, y) = state.k1, g.xy.unbind(1)
     r2 = x * x + y * y
     bent = g.focal_j * (1 + k1 * r2)

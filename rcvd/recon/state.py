@@ -1,5 +1,6 @@
 """The solver's unknowns, and the fixed data they are measured against."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from rcvd.geometry.grid import bilinear_weights
 from rcvd.recon.matches import Matches
+
+CHUNK_CPU, CHUNK_CUDA = 1 << 14, 1 << 21  # matches worked on at once
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,27 @@ class Data:
     weight_j: Float[Tensor, "p s 4"]
     aspect: float
 
+    def chunks(self) -> Iterator["Data"]:
+        """The same frames with some of the pairs at a time, sized for the processor's cache."""
+        size = CHUNK_CUDA if self.i.is_cuda else CHUNK_CPU
+        pairs = max(1, size // max(1, self.confidence.shape[1]))
+        for k in range(0, len(self.i), pairs):
+            part = slice(k, k + pairs)
+            yield replace(self, **{name: getattr(self, name)[part] for name in BY_PAIR})
+
+
+BY_PAIR = (
+    "i",
+    "j",
+    "xy_j",
+    "confidence",
+    "log_z_j",
+    "known_j",
+    "disparity_j",
+    "vertex_j",
+    "weight_j",
+)
+
 
 def prepare(
     matches: Matches,
@@ -100,18 +124,23 @@ def prepare(
 
 def prior_i(data: Data, state: State) -> Float[Tensor, "t s"]:
     """Log of the deformed prior depth at the sampled points."""
-    field = (state.grid.reshape(-1)[data.vertex_i] * data.weight_i).sum(-1)
-    return shifted(data.log_z_i, data.disparity_i, state.shift[:, None]) + (
-        state.log_scale[:, None] + field
-    )
+    prior = shifted(data.log_z_i, data.disparity_i, state.shift[:, None])
+    return prior + state.log_scale[:, None] + grid_at(state, data.vertex_i, data.weight_i)
 
 
 def prior_j(data: Data, state: State) -> Float[Tensor, "p s"]:
     """Log of the deformed prior depth of frame j at the targets."""
-    field = (state.grid.reshape(-1)[data.vertex_j] * data.weight_j).sum(-1)
-    return shifted(data.log_z_j, data.disparity_j, state.shift[data.j, None]) + (
-        state.log_scale[data.j, None] + field
-    )
+    prior = shifted(data.log_z_j, data.disparity_j, state.shift[data.j, None])
+    return prior + state.log_scale[data.j, None] + grid_at(state, data.vertex_j, data.weight_j)
+
+
+def grid_at(
+    state: State, vertex: Int[Tensor, "n s 4"], weight: Float[Tensor, "n s 4"]
+) -> Float[Tensor, "n s"] | float:
+    """The grid's log-scale at looked-up places; a grid of one vertex has given all to log_scale."""
+    if state.grid[0].numel() == 1:
+        return 0.0
+    return (state.grid.reshape(-1)[vertex] * weight).sum(-1)
 
 
 MIN_DISPARITY_SHARE = 0.05
@@ -121,6 +150,8 @@ def shifted(
     log_z: Float[Tensor, "n s"], disparity: Float[Tensor, "n s"], shift: Float[Tensor, "n 1"]
 ) -> Float[Tensor, "n s"]:
     """Log depth after a shift of the disparity; a disparity is left at least a twentieth."""
+    if not bool(shift.any()):
+        return log_z
     return log_z - (1 + shift / disparity).clamp(min=MIN_DISPARITY_SHARE).log()
 
 

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rcvd.recon.linear import Free, System, block_index, eliminate_points, sum_rows
+from rcvd.recon.eliminate import eliminate_points
+from rcvd.recon.linear import Free, System, block_index
 from rcvd.recon.state import Data
 from rcvd.recon.stiffness import Stiffness
+from rcvd.recon.sums import sum_rows
 
 RIDGE = 1e-9
 
@@ -167,8 +169,9 @@ class _Factor:
 def moving_unknowns(free: Free, n_frames: int, device: torch.device) -> Int[Tensor, "m"]:
     """Unknowns of frames and clip that move: frame 0's pose is the world and stays."""
     moves = torch.ones(n_frames * free.block + free.shared, dtype=torch.bool, device=device)
-    moves[:6] = False
-    if not free.translation:
+    if free.cameras:
+        moves[:6] = False
+    if free.cameras and not free.translation:
         moves[: n_frames * free.block].view(n_frames, -1)[:, :3] = False
     return moves.nonzero()[:, 0]
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.grid import bilinear_weights
-from rcvd.recon.linear import sum_rows
 from rcvd.recon.matches import Matches
 from rcvd.recon.residuals import grid_edges
+from rcvd.recon.sums import sum_rows
 
 
 @dataclass(frozen=True)

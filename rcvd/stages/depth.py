@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rcvd.depth.model import load_depth
+from rcvd.depth.model import DEPTH_MODELS, load_depth
+from rcvd.errors import unknown
 from rcvd.items import array_name
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_depth_file
@@ -27,6 +28,10 @@ class DepthSettings:
     backend: str = "bundled"
     weights: Path | None = None
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend not in DEPTH_MODELS:
+            raise unknown("depth model", self.backend, DEPTH_MODELS)
 
 
 def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:

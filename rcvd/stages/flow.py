@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import torch
 
-from rcvd.errors import UserError
+from rcvd.errors import UserError, unknown
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
 from rcvd.flow.estimate import estimate_pair
-from rcvd.flow.model import FlowModel, load_flow
+from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
 from rcvd.flow.pairs import drop_weak_pairs, make_pairs, route, valid_fraction
 from rcvd.flow.prealign import StartOptions, start_flow
 from rcvd.geometry.camera import pixel_centres
@@ -48,6 +48,10 @@ class FlowSettings:
     min_valid: float = 0.2
     check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
     start: StartOptions = field(default_factory=StartOptions)
+
+    def __post_init__(self) -> None:
+        if self.backend not in FLOW_MODELS:
+            raise unknown("flow model", self.backend, FLOW_MODELS)
 
 
 def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:

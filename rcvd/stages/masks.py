@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from rcvd.errors import unknown
 from rcvd.items import frame_name, read_flow, read_pairs, write_mask
-from rcvd.masks.model import load_masks
+from rcvd.masks.model import MASK_MODELS, load_masks
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
 from rcvd.store import Stage, Workspace
@@ -26,6 +27,10 @@ class MasksSettings:
 
     backend: str = "motion"
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend not in MASK_MODELS:
+            raise unknown("mask model", self.backend, MASK_MODELS)
 
 
 def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:

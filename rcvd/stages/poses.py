@@ -5,12 +5,17 @@ diagnostics.json.
 """
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
+from rcvd.flow.pairs import pair_graph
 from rcvd.items import array_name, frame_name, read_array, read_mask
+from rcvd.masks.refine import refine_moving
 from rcvd.scene import Scene
 from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, write_solution
 from rcvd.store import Stage, Workspace, write_json
@@ -18,6 +23,7 @@ from rcvd.store import Stage, Workspace, write_json
 logger = logging.getLogger(__name__)
 
 OK = "ok"
+CACHED_FRAMES, CACHED_FLOWS = 32, 64
 
 
 def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
@@ -28,10 +34,27 @@ def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
     moving = torch.stack([read_mask(masks / frame_name(k)) for k in frames])
     solver = ClipSolver(scene, workspace, settings)
     solved = solver.solve(z, moving)
+    if settings.refine_masks and solved.solution.verdict.name == OK:
+        refined = _refine(solver, solved, z, moving)
+        percent = 100 * float((refined != moving).float().mean())
+        logger.info("masks: the solve changed %.2f %% of the pixels; solving again", percent)
+        moving, solved = refined, solver.solve(z, refined)
     write_solution(workspace, scene, solved, moving)
     _write_deformation(workspace, solved)
     write_json(workspace.folder / "diagnostics.json", solved.solution.report)
     return {"verdict": solved.solution.verdict.name, "figures": solved.figures}
+
+
+def _refine(
+    solver: ClipSolver, solved: Solved, z: Float[Tensor, "t h w"], moving: Bool[Tensor, "t h w"]
+) -> Bool[Tensor, "t h w"]:
+    """Masks from what the flow leaves against the solved cameras and depth."""
+    depth = torch.stack([solved.depth(k, z[k]) for k in range(len(z))]).float()
+    graph = pair_graph(solver.pairs, len(z))
+    frame_of = lru_cache(CACHED_FRAMES)(solver.scene.rgb)
+    flow_of = lru_cache(CACHED_FLOWS)(solver.flow)
+    cameras = solved.solution.cameras
+    return refine_moving(moving, depth, cameras, frame_of, flow_of, graph).moving
 
 
 def _write_deformation(workspace: Workspace, solved: Solved) -> None:

@@ -39,9 +39,21 @@ class PosesSettings:
     focal: float | None = None
     hfov: float | None = None
     intrinsics: tuple[float, ...] | None = None
-    refine_masks: bool = False
+    refine_masks: bool = True
     matches: MatchOptions = field(default_factory=MatchOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UserError where more than one way was used, or a value is impossible."""
+        given = [n for n in ("focal", "hfov", "intrinsics") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise UserError(f"give one of --{' and --'.join(given)}, not both")
+        if self.hfov is not None and not 1 < self.hfov < 179:
+            raise UserError(f"--hfov {self.hfov}: degrees between 1 and 179 are expected")
+        if self.intrinsics is not None and len(self.intrinsics) not in (4, 5):
+            raise UserError("--intrinsics takes fx,fy,cx,cy or fx,fy,cx,cy,k1")
+        if min((self.focal or 1, *(self.intrinsics or ())[:4])) <= 0:
+            raise UserError(f"--{given[0]}: focal lengths and principal point must be positive")
 
 
 @dataclass(frozen=True)
@@ -115,29 +127,16 @@ class ClipSolver:
 
 
 def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"] | None:
-    """fx, fy, cx, cy at the working size if the user gave them.
-
-    Raises:
-        UserError: more than one way was used, or a value is impossible.
-    """
-    given = [n for n in ("focal", "hfov", "intrinsics") if getattr(settings, n) is not None]
-    if len(given) > 1:
-        raise UserError(f"give one of --{' and --'.join(given)}, not both")
+    """fx, fy, cx, cy at the working size if the user gave them."""
     h, w = scene.source_size
     if settings.hfov is not None:
-        if not 1 < settings.hfov < 179:
-            raise UserError(f"--hfov {settings.hfov}: degrees between 1 and 179 are expected")
         values = intrinsics_from_hfov(np.radians(settings.hfov), scene.source_size)
     elif settings.focal is not None:
         values = torch.tensor([settings.focal, settings.focal, w / 2, h / 2]).double()
     elif settings.intrinsics is not None:
-        if len(settings.intrinsics) not in (4, 5):
-            raise UserError("--intrinsics takes fx,fy,cx,cy or fx,fy,cx,cy,k1")
         values = torch.tensor(settings.intrinsics[:4]).double()
     else:
         return None
-    if not (values > 0).all():
-        raise UserError(f"the focal length and principal point must be positive, got {given[0]}")
     return resize_intrinsics(values, scene.source_size, scene.size)
 
 

@@ -133,12 +133,16 @@ def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
     return film_together([shot], frames, size)[0]
 
 
-def probe_depth(shot: Shot) -> float:
-    """Depth that 2 % of the pixels of small pictures of the shot undercut, metres."""
+def probe_depth(shot: Shot) -> tuple[float, float]:
+    """Depths in metres that 2 % and 50 % of the pixels of small pictures of the shot undercut."""
     share = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
     primitives, _, _ = at_times(shot.scene, share * shot.duration)
     z, surface = trace(primitives, shot_cameras(shot, share, (16, 24)))
-    return float(z[surface >= 0].quantile(0.02)) if (surface >= 0).any() else 0.0
+    seen = z[surface >= 0]
+    if not len(seen):
+        return 0.0, 0.0
+    near, middle = seen.quantile(torch.tensor([0.02, 0.5])).tolist()
+    return near, middle
 
 
 @dataclass(frozen=True)

@@ -8,91 +8,30 @@ import torch
 
 from rcvd.synthetic import places
 from rcvd.synthetic.figures import SEAT, SITTING, person, random_posture
+from rcvd.synthetic.fittings import THICK, Window, bed, curtain, desk, stairs, window_wall
 from rcvd.synthetic.lighting import Lights
-from rcvd.synthetic.parts import Number, Part, ball, box, rod
+from rcvd.synthetic.parts import Number
 from rcvd.synthetic.scene import Place, Scene, build_scene
-
-THICK = 0.12  # half thickness of a wall with windows, metres
-Window = tuple[float, float, float, float]  # centre along the wall, sill, half width, half height
-
-
-def window_wall(length: float, height: float, windows: list[Window]) -> tuple[Part, ...]:
-    """A wall of half length along its z axis with window openings and their frames."""
-    parts, at = [], -length
-    for centre, sill, wide, tall in sorted(windows):
-        left, right, top = centre - wide, centre + wide, sill + 2 * tall
-        middle = (0, sill + tall, centre)
-        parts += [
-            box((0, height / 2, (at + left) / 2), (THICK, height / 2, (left - at) / 2), "wall"),
-            box((0, sill / 2, centre), (THICK, sill / 2, wide), "wall"),
-            box((0, (top + height) / 2, centre), (THICK, (height - top) / 2, wide), "wall"),
-            box(middle, (0.02, tall, 0.02), "paint"),
-            box(middle, (0.02, 0.02, wide), "paint"),
-            box((THICK + 0.04, sill, centre), (0.06, 0.02, wide + 0.05), "marking"),
-        ]
-        at = right
-    parts.append(
-        box((0, height / 2, (at + length) / 2), (THICK, height / 2, (length - at) / 2), "wall")
-    )
-    return tuple(parts)
-
-
-def curtain(height: float) -> tuple[Part, ...]:
-    """Folds of cloth hanging beside a window."""
-    return tuple(
-        rod((0.03 * (k % 2), height / 2, 0.09 * k), (0.05, height / 2 - 0.05, 0.055), "cloth")
-        for k in range(5)
-    )
-
-
-def stairs(rng: random.Random) -> tuple[Part, ...]:
-    """Steps that rise along X."""
-    rise, run, wide = rng.uniform(0.14, 0.2), rng.uniform(0.24, 0.32), rng.uniform(0.45, 0.8)
-    finish = rng.choice(("wood", "stone", "floor"))
-    steps = []
-    for k in range(rng.randint(4, 9)):
-        up = rise * (k + 1) / 2
-        steps.append(box((run * (k + 0.5), up, 0), (run / 2, up, wide), finish))
-    return tuple(steps)
-
-
-def bed(rng: random.Random) -> tuple[Part, ...]:
-    wide = rng.uniform(0.45, 0.9)
-    return (
-        box((0, 0.16, 0), (1.0, 0.16, wide), "wood"),
-        box((0, 0.4, 0), (0.98, 0.1, wide - 0.02), "cloth"),
-        box((0.3, 0.46, 0), (0.68, 0.06, wide + 0.03), "rug"),
-        ball((-0.75, 0.54, 0), (0.2, 0.09, 0.7 * wide), "marking"),
-        box((-1.03, 0.5, 0), (0.03, 0.5, wide + 0.05), "wood"),
-    )
-
-
-def desk() -> tuple[Part, ...]:
-    """A desk with a screen and what lies before it."""
-    return (
-        box((0, 0.73, 0), (0.38, 0.02, 0.75), "wood"),
-        box((0, 0.36, 0.72), (0.36, 0.36, 0.02), "wood"),
-        box((0, 0.36, -0.72), (0.36, 0.36, 0.02), "wood"),
-        box((-0.15, 1.05, 0), (0.015, 0.2, 0.34), "metal"),
-        box((-0.133, 1.05, 0), (0.004, 0.18, 0.32), "screen"),
-        box((-0.15, 0.82, 0), (0.03, 0.08, 0.05), "metal"),
-        box((0.12, 0.76, 0), (0.07, 0.012, 0.22), "leather"),
-        rod((0.1, 0.8, 0.45), (0.04, 0.05, 0.04), "clutter"),
-        box((0.05, 0.78, -0.5), (0.12, 0.03, 0.16), "books"),
-    )
 
 
 def room_light(rng: random.Random, half: tuple[float, float], height: float) -> Lights:
-    """One to three lamps of different warmth."""
+    """One to three lamps apart, or three side by side whose shadows have soft, stepped edges."""
     lights = places.room_lights(rng, height)
-    lamps = rng.choice((1, 1, 2, 3))
+    together = rng.random() < 0.4
+    lamps = 3 if together else rng.choice((1, 2, 3))
+    centre = [rng.uniform(-0.8, 0.8) * half[0], rng.uniform(-0.8, 0.8) * half[1]]
     at, power = [], []
-    for _ in range(3):
-        at.append([rng.uniform(-0.8, 0.8) * half[0], -rng.uniform(1.6, height - 0.1)])
-        at[-1].append(rng.uniform(-0.8, 0.8) * half[1])
-        level = rng.uniform(0.9, 1.8) / lamps if len(power) < lamps else 0.0
+    for k in range(3):
+        if together:
+            x, z = (c + rng.gauss(0, 0.12) for c in centre)
+        else:
+            x, z = (rng.uniform(-0.8, 0.8) * h for h in half)
+        at.append([x, -rng.uniform(1.9, height - 0.1), z])
+        level = rng.uniform(0.9, 1.8) / lamps if k < lamps else 0.0
         warmth = rng.gauss(0.1, 0.1)
         power.append([level * (1 + warmth), level, level * (1 - warmth)])
+    if together:
+        at = [[x, at[0][1], z] for x, _, z in at]
     dim = rng.uniform(0.6, 1.1)
     return replace(
         lights,
@@ -205,6 +144,22 @@ def _clutter(rng: random.Random, half: tuple[float, float]) -> list[Place]:
     return floor + rugs + papers
 
 
+def _movers(rng: random.Random, half: tuple[float, float]) -> list[Place]:
+    """People walking about, balls rolling, boxes carried through the air by nobody."""
+    found = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+        at = (rng.uniform(-0.7, 0.7) * half[0], 0.0, rng.uniform(-0.7, 0.7) * half[1])
+        yaw, s = rng.uniform(-math.pi, math.pi), rng.uniform(0.6, 1.1)
+        speed, turn = rng.uniform(0.2, 1.5), rng.gauss(0, 0.6)
+        name = rng.choice(("person", "person", "dog", "football", "carton", "chair", "plant"))
+        gait = 4.2 * speed if name in ("person", "dog") else 0.0
+        size = (0.2 * s, 0.15 * s, 0.25 * s) if name == "carton" else (s, s, s)
+        if name in ("carton", "football"):
+            at = (at[0], rng.uniform(0.0, 1.5), at[2])
+        found.append(Place(name, at, yaw, size, speed, turn, gait, rng.uniform(0, 6.3)))
+    return found
+
+
 def _before(place: Place, half: tuple[float, float], wall: int) -> bool:
     """Whether something stands at a wall, where it would hide the windows."""
     x, _, z = place.at
@@ -229,5 +184,5 @@ def random_room(rng: random.Random) -> tuple[Scene, tuple[Number, Number], float
         x, z = (rng.uniform(-0.55, 0.55) * h for h in half)
         islands += _island(rng, x, z)
     along = [p for p in along if rng.random() < 0.8]
-    things = [*shell, *along, *islands, *_clutter(rng, half)]
+    things = [*shell, *along, *islands, *_clutter(rng, half), *_movers(rng, half)]
     return build_scene(things, lights, rng, lifelike=True), half, height

@@ -44,7 +44,8 @@ def _first_clear(draw: Callable[[], Shot], nearest: float) -> Shot:
     """The first shot drawn that has nothing right before the camera, or the last tried."""
     shot = draw()
     for _ in range(TRIES):
-        if probe_depth(shot) > nearest:
+        near, middle = probe_depth(shot)
+        if near > nearest and middle > 4 * nearest:
             break
         shot = draw()
     return shot

@@ -8,9 +8,9 @@ import torch
 
 from rcvd.synthetic import places
 from rcvd.synthetic.figures import SEAT, SITTING, person, random_posture
+from rcvd.synthetic.fittings import stairs
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.parts import Part, ball, box
-from rcvd.synthetic.random_rooms import stairs
 from rcvd.synthetic.scene import Place, Scene, build_scene
 
 MAX_GRADE = 0.18  # tangent of a park's slope

@@ -159,18 +159,21 @@ def _seen_together(make: Callable[[float], Shot], target: float, near: float, fa
 
 
 def pan(rng: random.Random) -> Shot:
-    """A fast blurred pan of 50 degrees with a step aside; a figure fills 32 % of the picture."""
+    """A fast blurred pan of 50 degrees with a step aside; two figures fill 32 % of the picture."""
     state = rng.getstate()
     duration, swing = 1.2, math.radians(50)
 
     def make(distance: float) -> Shot:
         rng.setstate(state)
         sign = rng.choice((-1.0, 1.0))
-        angle = -sign * swing / 2 - 0.1
-        at = (distance * math.sin(angle), 0.0, distance * math.cos(angle) - 2.0)
         rate = sign * swing / duration
-        figure = Place("person", at, angle, (1, 1, 1), distance * rate, rate, 5.0)
-        scene = furnished_room(rng, [figure])
+        figures = []
+        for beside, behind in ((-0.25, 0.0), (0.25, 0.15)):
+            angle, far = beside - sign * swing / 2, distance + behind
+            at = (far * math.sin(angle), 0.0, far * math.cos(angle) - 2.0)
+            yaw = angle + (math.pi if sign < 0 else 0.0)
+            figures.append(Place("person", at, yaw, (1, 1, 1), far * swing / duration, rate, 5.0))
+        scene = furnished_room(rng, figures)
         wobble = shake(rng, 0.004)
 
         def path(share: Float[Tensor, "t"]) -> Float[Tensor, "t 4 4"]:
@@ -181,7 +184,7 @@ def pan(rng: random.Random) -> Shot:
 
         return Shot(scene, path, math.radians(75), duration, exposure=0.7)
 
-    return _seen_together(make, 0.32, 0.45, 3.0)
+    return _seen_together(make, 0.32, 0.6, 4.0)
 
 
 def crowded(rng: random.Random) -> Shot:

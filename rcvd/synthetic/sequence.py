@@ -84,6 +84,15 @@ class Sequence:
         ahead = seen[..., 2:] > MIN_Z  # what is behind the camera lands nowhere: no displacement
         return Flow(torch.where(ahead, target - pixels, 0.0).float(), valid, valid.float())
 
+    def flows(self, pairs: Int[Tensor, "p 2"]) -> Flow:
+        """`flow` of every pair (i, j), stacked."""
+        each = [self.flow(i, j) for i, j in pairs.tolist()]
+        return Flow(
+            torch.stack([f.displacement for f in each]),
+            torch.stack([f.valid for f in each]),
+            torch.stack([f.confidence for f in each]),
+        )
+
     def _distortion(self, i: int) -> Tensor | float:
         k1 = self.cameras.distortion[i].double()
         return k1.expand(self.cameras.size) if bool(k1 != 0) else 0.0

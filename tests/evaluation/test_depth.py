@@ -89,6 +89,22 @@ def test_fits_do_not_see_the_predictions_scale(name: str) -> None:
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
+def test_adam_is_torchs_on_every_pixel() -> None:
+    predicted, true = pixels(11, 3000, shift=0.0)
+    p, g = predicted.float(), true.float()
+    s = torch.tensor([float(g.median() / p.median())], requires_grad=True)
+    t = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.Adam([s, t], lr=1e-4)
+    for _ in range(1000):
+        optimizer.zero_grad()
+        (s * p + t - g).abs().sum().backward()
+        optimizer.step()
+    fit = FITS["s&s-adam"](predicted, true)
+    assert fit.scale == pytest.approx(s.item(), abs=1e-4)
+    assert fit.shift == pytest.approx(t.item(), abs=1e-4)
+    assert abs(fit.shift) > 1e-3
+
+
 def test_adam_sees_the_predictions_scale() -> None:
     """The known exception: the reason why `strict` does not use this fit."""
     predicted, true = pixels(6)

@@ -11,14 +11,20 @@ import pytest
 import torch
 
 from rcvd.errors import UserError
-from rcvd.evaluation import results, sintel
+from rcvd.evaluation import depth_rules, results, sintel
 from rcvd.evaluation.profiles import PROFILES, SINTEL_14, SINTEL_18, SINTEL_23
 from rcvd.evaluation.results import Result, evaluate, summarise
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 from tests.evaluation import exact
 
 NAMES = ("alley_2", "temple_3")
-SINTEL_PROFILES = ("P14", "A23", "A14", "B", "C", "P18n", "D", "strict")
+SINTEL_PROFILES = ("P14", "A14", "B", "C", "P18n", "D", "strict")  # A23 is A14 of more sequences
+
+
+@pytest.fixture(autouse=True)
+def _small_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profile C at the test's own size, where the real one enlarges it a hundredfold."""
+    monkeypatch.setattr(depth_rules, "C_AREA", 32 * 48)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +174,17 @@ def test_hand_checked_numbers(tmp_path: Path) -> None:
     assert strict["lad_scale.abs_rel"] == pytest.approx(0.5)
     assert metrics("B")["abs_rel"] == pytest.approx(0, abs=1e-4)
     assert metrics("D")["delta1"] == 1
+
+
+def test_profile_c_is_scored_at_megasams_size(
+    data: tuple[Path, dict[str, exact.Exact]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depth_rules, "C_AREA", 384 * 512)
+    truth = sintel.read_sintel(data[0], ["alley_2"])[0]
+    row = results.score_sequence(PROFILES["C"], truth, exact.predict(data[1]["alley_2"]))
+    # 32 x 48 enlarged to 362 x 543, cut to multiples of 8
+    assert row.pixels == 6 * 360 * 536
+    assert row.metrics["abs_rel"] < 1e-5
 
 
 def test_holes_do_not_pay(data: tuple[Path, dict[str, exact.Exact]]) -> None:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.pose import se3_exp
-from rcvd.geometry.residual_flow import camera_flow, residual_flow
+from rcvd.geometry.residual_flow import camera_flow, camera_slope, residual_flow
 from rcvd.geometry.warp import induced_flow
 
 
@@ -42,5 +43,25 @@ def test_derivative_by_log_depth_is_autograds() -> None:
     induced, _ = induced_flow(log_z.exp(), *cameras)
     grads = [torch.autograd.grad(induced[..., k].sum(), log_z, retain_graph=True) for k in (0, 1)]
     expected = torch.stack([grad for (grad,) in grads], -1)
-    torch.testing.assert_close(flow.per_log_z, expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(flow.per_log_z, expected, atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(flow.displacement, induced)
     assert flow.in_front.all()
+
+
+def test_derivative_by_the_second_camera_is_that_of_moving_it() -> None:
+    z, a, b, k, _ = _scene()
+    flow = camera_flow(z, a, b, k, k)
+    landed = flow.displacement + pixel_centres((12, 16), dtype=torch.float64)
+    slopes = camera_slope(landed, flow.z_there, k[:, None, None])
+    step = 1e-5
+    for n in range(7):
+        moved, focal = b, k.clone()
+        if n < 6:
+            twist = torch.zeros(6, dtype=torch.float64)
+            twist[n] = -step  # the points move by +step as the camera moves by -step
+            moved = b @ se3_exp(twist)
+        else:
+            focal[:, :2] *= 1 + step
+        there, _ = induced_flow(z, a, moved, k, focal)
+        slope = (there - induced_flow(z, a, b, k, k)[0]) / step
+        torch.testing.assert_close(slopes[..., n], slope, atol=1e-2, rtol=1e-3)

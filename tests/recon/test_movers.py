@@ -1,5 +1,6 @@
 """Movers stand on the ground below them, unless it is not seen."""
 
+import pytest
 import torch
 
 from rcvd.recon.movers import MoverOptions, stand_movers
@@ -26,7 +27,6 @@ def test_a_walker_stands_on_the_floor() -> None:
 
 def test_left_alone_where_the_feet_are_not_seen() -> None:
     z, moving = floor(), torch.zeros(H, W, dtype=torch.bool)
-    moving[30:, 5:20] = True  # cut by the lower border
     moving[10:12, 50:53] = True  # too small
     assert torch.equal(stand_movers(z, z, moving), z)
     off = MoverOptions(enabled=False)
@@ -35,3 +35,14 @@ def test_left_alone_where_the_feet_are_not_seen() -> None:
     assert not torch.equal(stand_movers(z, z, moving), z)
     z[38:, 55:75] = 0  # no depth under the feet
     assert torch.equal(stand_movers(z, torch.ones_like(z), moving), z)
+
+
+def test_one_cut_by_the_border_is_no_further_than_the_ground_there() -> None:
+    z, moving = floor(), torch.zeros(H, W, dtype=torch.bool)
+    moving[10:, 30:45] = True
+    ground = float(z[-3, 0])
+    for factor, expected in ((3.0, 1.0), (0.7, 0.7)):  # too far is pulled in, nearer stays
+        guess = torch.where(moving, factor * z, z)
+        out = stand_movers(guess, guess, moving, MoverOptions(relief=0.0))
+        assert float(out[20, 37]) == pytest.approx(expected * ground, rel=0.05)
+        assert torch.equal(out[~moving], z[~moving])

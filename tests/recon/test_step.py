@@ -9,13 +9,14 @@ from test_residuals import disturbed, truth
 from torch import Tensor
 
 from rcvd.geometry.pose import se3_exp
-from rcvd.recon.linear import Free, linearise, sum_rows
+from rcvd.recon.linear import Free, linearise
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.priors import WeakPriors
 from rcvd.recon.residuals import pair_residuals, prior_residuals
 from rcvd.recon.state import Data, State
 from rcvd.recon.step import solve_step
 from rcvd.recon.stiffness import Stiffness, stiffness, vertex_moving
+from rcvd.recon.sums import sum_rows
 
 NOISE = Noise(0.5, 8.0, 0.1, 0.3, 0.1, 0.25)
 PRIORS = WeakPriors(5.0, 0.3, 0.01, 0.1, 0.3, 1.0)

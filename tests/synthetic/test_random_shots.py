@@ -7,6 +7,7 @@ import torch
 
 from rcvd.synthetic import random_rooms
 from rcvd.synthetic.film import film, film_together, probe_depth
+from rcvd.synthetic.fittings import window_wall
 from rcvd.synthetic.random_shots import RANDOM_SHOTS, random_shots
 from rcvd.synthetic.random_streets import random_park
 
@@ -44,13 +45,13 @@ def test_shots_differ_in_lens_and_place() -> None:
     fovs = torch.tensor([shot.fov for shot in shots])
     assert fovs.max() / fovs.min() > 1.3
     assert len({len(shot.scene.kind) for shot in shots}) > 6
-    assert sum(probe_depth(shot) > 0.25 for shot in shots) > 9
+    assert sum(probe_depth(shot)[0] > 0.25 for shot in shots) > 9
 
 
 def test_sun_comes_in_by_the_window_only() -> None:
     """Rays from points of the floor to the sun are blocked unless they pass an opening."""
     windows = [(0.0, 0.8, 0.5, 0.6)]
-    parts = random_rooms.window_wall(2.0, 2.5, windows)
+    parts = window_wall(2.0, 2.5, windows)
     walls = [p for p in parts if p.finish == "wall"]
 
     def solid(y: float, z: float) -> bool:
@@ -68,6 +69,33 @@ def test_sun_comes_in_by_the_window_only() -> None:
         scene, _, _ = random_rooms.random_room(random.Random(seed))
         bright += bool((scene.lights.sun > 0).any())
     assert 2 < bright < 11
+
+
+def test_some_things_move() -> None:
+    shots = random_shots(8, torch.Generator().manual_seed(1))
+    sequences = [film(shot, 2, (16, 24)) for shot in shots]
+    shares = torch.tensor([float(seq.moving.float().mean()) for seq in sequences])
+    assert (shares > 0).sum() >= 2
+    assert (shares == 0).sum() >= 2
+    for seq in sequences:
+        changes = (seq.solids.world_from_solid[0] != seq.solids.world_from_solid[1]).flatten(1)
+        assert torch.equal(
+            changes.any(1)[seq.surface.clamp(min=0)] & (seq.surface >= 0), seq.moving
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_what_the_cpu_gives() -> None:
+    shots = random_shots(4, torch.Generator().manual_seed(2))
+    here = film_together(shots, 2, SIZE)
+    there = film_together(shots, 2, SIZE, torch.device("cuda"))
+    for a, b in zip(here, there, strict=True):
+        same = a.surface == b.surface.cpu()
+        assert same.float().mean() > 0.999
+        torch.testing.assert_close(a.z[same], b.z.cpu()[same], rtol=1e-4, atol=1e-4)
+        assert (a.rgb - b.rgb.cpu()).abs().mean() < 2e-3
+        assert b.flow(0, 1).displacement.is_cuda
 
 
 def test_park_stands_on_its_slope() -> None:

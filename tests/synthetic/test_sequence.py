@@ -97,6 +97,9 @@ def test_flow_there_and_back_cancels(seq: Sequence) -> None:
     returned = warp.sample(back.displacement.permute(2, 0, 1)[None], target)[0].permute(1, 2, 0)
     good = away_from_edges(seq, 2, 4)
     assert (there.displacement + returned).norm(dim=-1)[good].quantile(0.9) < 0.05
+    both = seq.flows(torch.tensor([[2, 4], [4, 2]]))
+    assert torch.equal(both.displacement[1], back.displacement)
+    assert torch.equal(both.valid[0], there.valid)
     same = seq.flow(3, 3)
     assert same.valid.all()
     assert same.displacement.abs().max() < 1e-4

@@ -1,0 +1,104 @@
+"""Scenes side by side, against ground truth or against the first of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from rcvd.errors import UserError
+from rcvd.evaluate import commit, read_output
+from rcvd.evaluation import report, tables
+from rcvd.evaluation.comparison import as_truth
+from rcvd.evaluation.datasets import READERS
+from rcvd.evaluation.importers.formats import read_prediction
+from rcvd.evaluation.profiles import PROFILES
+from rcvd.evaluation.results import Result, evaluate
+from rcvd.evaluation.sequence import Prediction, TrueSequence
+
+PROFILES_COMPARED = ("strict", "consistency")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """results: by profile, one a system."""
+
+    truth: TrueSequence
+    results: dict[str, list[Result]]
+
+
+def compare(
+    paths: Sequence[Path],
+    formats: Sequence[str | None] = (),
+    truth: TrueSequence | None = None,
+    out: Path | None = None,
+) -> Comparison:
+    """Aligns each output to the truth, or to the first output, and scores it.
+
+    formats: of the paths, None or missing to detect. out: a folder for the table and the plots.
+
+    Raises:
+        UserError: an output is missing, unrecognised or damaged, or nothing can be compared.
+    """
+    if len(paths) < (1 if truth else 2):
+        raise UserError("name at least two outputs, or one and --gt")
+    kinds = [*formats, *[None] * (len(paths) - len(formats))]
+    poses = truth.cameras.world_from_cam if truth is not None and truth.cameras else None
+    systems = label([_read(p, k, poses) for p, k in zip(paths, kinds, strict=True)], paths)
+    reference, compared = truth, systems
+    if reference is None:
+        reference, compared = as_truth(systems[0]), systems[1:]
+    results: dict[str, list[Result]] = {}
+    for name in PROFILES_COMPARED:
+        chosen = compared if name == "strict" else systems
+        results[name] = [_score(name, reference, system) for system in chosen]
+    if out is not None:
+        _write(out, reference, results, systems)
+    return Comparison(reference, results)
+
+
+def read_truth(data: str, root: Path, sequence: str | None) -> TrueSequence:
+    """The one sequence of a data set to compare with.
+
+    Raises:
+        UserError: unknown data set, wrong path, or several sequences and none named.
+    """
+    if data not in READERS:
+        raise UserError(f"data set '{data}': choose from {', '.join(READERS)}")
+    truths = READERS[data](root, [sequence] if sequence else None)
+    if len(truths) != 1:
+        raise UserError(f"{root} holds {len(truths)} sequences; name one with --sequence")
+    return truths[0]
+
+
+def label(systems: Sequence[Prediction], paths: Sequence[Path]) -> list[Prediction]:
+    """Systems with names that differ: equal ones get their path's."""
+    names = [system.system for system in systems]
+    return [
+        replace(s, system=f"{s.system} {p.name}") if names.count(s.system) > 1 else s
+        for s, p in zip(systems, paths, strict=True)
+    ]
+
+
+def _read(path: Path, kind: str | None, poses: torch.Tensor | None) -> Prediction:
+    prediction = read_prediction(path, kind, poses)
+    return read_output(path) or prediction if prediction.system == "rcvd" else prediction
+
+
+def _score(name: str, truth: TrueSequence, system: Prediction) -> Result:
+    return evaluate(
+        PROFILES[name], [truth], lambda _: system, system.system, None, {"commit": commit()}
+    )
+
+
+def _write(
+    out: Path, truth: TrueSequence, results: dict[str, list[Result]], systems: list[Prediction]
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    every = [result for found in results.values() for result in found]
+    (out / "comparison.json").write_text(tables.as_json(every))
+    for name, found in results.items():
+        grid = tables.comparison_grid(found)
+        for suffix, render in tables.STYLES.values():
+            (out / f"comparison_{name}{suffix}").write_text(render(grid))
+    report.write_trajectories(out, truth, {s.system: s for s in systems})

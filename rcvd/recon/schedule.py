@@ -1,0 +1,213 @@
+"""The stages of the solve: start, cameras, depths.
+
+Differs from the paper: one joint solve over finer and finer grids lets a depth network's errors,
+which go together within a frame, bend focal and path (room: focal +25 %, path 0.75 % against +2 %,
+0.08 %). So cameras are solved on the flow with free point depths and a prior that counts as a
+few samples a frame, then the grids and the points' depths with the cameras held.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+
+from rcvd.geometry.grid import grid_size, resample_grid
+from rcvd.recon.levenberg import Problem, Stop, minimise
+from rcvd.recon.linear import Free, linearise
+from rcvd.recon.matches import Matches
+from rcvd.recon.noise import Noise
+from rcvd.recon.options import PRECISION, Lens, SolverOptions
+from rcvd.recon.priors import WeakPriors
+from rcvd.recon.residuals import pair_residuals, prior_residuals
+from rcvd.recon.state import State, prepare
+from rcvd.recon.stiffness import stiffness
+
+GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
+REACHES = (4, 16)  # frames apart of the pairs that the start takes in first
+START_STEPS = 4
+FROZEN = 1e-3  # standard deviation of an offset that is not free
+DEPTH_STEPS, DEPTH_TOLERANCE = 4, 3e-3  # of a grid level with the cameras held
+ANNEALING = 8  # steps over which a kernel narrows
+NO_GRID = (1, 1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all stages share; `levels` collects their figures."""
+
+    matches: Matches
+    lens: Lens
+    options: SolverOptions
+    levels: list[dict[str, Any]] = field(default_factory=list)
+
+    def free(self, **changes: bool) -> Free:
+        """The unknowns that the options ask for."""
+        o = self.options
+        focal = "fixed" if self.lens.known else o.focal
+        return Free(focal, o.free_k1, o.free_shift, **changes)
+
+    def problem(self, grid: tuple[int, int], free: Free, stiff_share: float = 1.0) -> Problem:
+        """The problem on a grid named long x short side."""
+        shape = grid_size(*grid, self.matches.size)
+        o = self.options
+        data = prepare(self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION)
+        share = o.smoothness * stiff_share
+        stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)
+        priors = WeakPriors(
+            log_focal=math.log(self.lens.focal),
+            sigma_focal=o.sigma_focal,
+            sigma_zoom=0.01,
+            sigma_k1=0.1,
+            sigma_shift=0.3,
+            sigma_path=1.0,
+        )
+        return Problem(data, stiff, priors, free)
+
+    def run(
+        self,
+        name: str,
+        problem: Problem,
+        state: State,
+        noise: Callable[[int], Noise],
+        stop: Stop,
+    ) -> State:
+        """One minimisation, with its figures noted."""
+        began = time.perf_counter()
+        state, progress = minimise(problem, state, noise, stop)
+        seconds = round(time.perf_counter() - began, 4)
+        self.levels.append({"level": name, "seconds": seconds} | asdict(progress))
+        return state
+
+
+def trusting_noise(options: SolverOptions, width_uv: float, sigma_uv: float, sigma: float) -> Noise:
+    """Every sample of the prior counts by its own error (method: sigma_z^2 = prior^2 + 0.02^2)."""
+    sigma_z = math.hypot(sigma, 0.02)
+    offset = sigma if options.free_depths else FROZEN
+    return Noise(sigma_uv, width_uv, sigma_z, 3 * sigma_z, offset, 2.5 * offset)
+
+
+def camera_noise(
+    matches: Matches, options: SolverOptions, width_uv: float, sigma_uv: float
+) -> Noise:
+    """What the cameras believe: the flow by the pixel, the prior by the frame.
+
+    The samples and lookups of a frame's prior are worth `prior_samples` measurements each.
+    """
+    sigma, t = options.sigma_prior[1], matches.n_frames
+    if not options.free_depths:
+        return trusting_noise(options, width_uv, sigma_uv, sigma)
+    loose_i, loose_j = (
+        sigma * max(1.0, float(mask.sum()) / t / options.prior_samples) ** 0.5
+        for mask in (matches.point_valid, matches.z_known_j)
+    )
+    return Noise(sigma_uv, width_uv, loose_j, 3 * sigma, loose_i, 2.5 * sigma)
+
+
+def _always(noise: Noise) -> Callable[[int], Noise]:
+    return lambda _step: noise
+
+
+def start(setting: Setting, state: State) -> State:
+    """Poses, focal and one scale a frame with trust in the prior; near pairs first."""
+    matches, options = setting.matches, setting.options
+    distance = (matches.pairs[:, 0] - matches.pairs[:, 1]).abs()
+    farthest = int(distance.max())
+    noise = trusting_noise(options, options.width_uv[0], options.sigma_uv, options.sigma_prior[1])
+    for reach in (*(k for k in REACHES if k < farthest), farthest):
+        near = replace(setting, matches=matches.select(distance <= reach))
+        problem = near.problem(NO_GRID, setting.free())
+        state = near.run(
+            f"start, pairs to {reach}", problem, state, _always(noise), Stop(START_STEPS, 1e-2)
+        )
+    return state
+
+
+def cameras(
+    setting: Setting,
+    state: State,
+    name: str,
+    widths: tuple[float, float],
+    sigma_uv: float,
+    free: Free,
+) -> State:
+    """Poses, focal, scales and free point depths, the kernel narrowing from the first width."""
+    options = setting.options
+    wide, narrow = widths
+
+    def noise(step: int) -> Noise:
+        width = wide * (narrow / wide) ** min(step / ANNEALING, 1)
+        return camera_noise(setting.matches, options, width, sigma_uv)
+
+    problem = setting.problem(NO_GRID, free)
+    stop = Stop(options.max_steps, options.tolerance)
+    return setting.run(name, problem, state, noise, stop)
+
+
+def flow_error(setting: Setting, state: State) -> float:
+    """Robust standard deviation of the flow in pixels, along one axis, within bounds."""
+    problem = setting.problem(NO_GRID, setting.free())
+    residuals = pair_residuals(problem.data, state).uv.transpose(1, 2)
+    low, high = setting.options.flow_error
+    use = setting.matches.confidence > 0
+    if not bool(use.any()):
+        return high
+    return min(max(1.4826 * float(residuals[use].abs().median()), low), high)
+
+
+def depths(
+    setting: Setting, state: State, sigma_uv: float, grids: tuple[tuple[int, int], ...]
+) -> tuple[State, float]:
+    """Scales, grids and point depths from coarse to fine, the cameras held.
+
+    Also gives the prior's error left over, measured on the points that the flow has measured.
+    Without free depths the cameras move too: the paper's joint solve.
+    """
+    options = setting.options
+    low, high = options.sigma_prior
+    sigma = high
+    for grid in grids:
+        problem = setting.problem(grid, setting.free(cameras=not options.free_depths))
+        shape = grid_size(*grid, setting.matches.size)
+        state = replace(state, grid=resample_grid(state.grid, shape))
+        width = options.kernel_sigmas * sigma_uv
+        noise = trusting_noise(options, width, sigma_uv, sigma)
+        stop = Stop(DEPTH_STEPS, DEPTH_TOLERANCE)
+        name = f"grid {grid[0]}x{grid[1]}"
+        state = setting.run(name, problem, state, _always(noise), stop)
+        sigma = min(max(_prior_error(problem, state, noise, high), low), high)
+        setting.levels[-1]["sigma_prior"] = sigma
+    return state, sigma
+
+
+def _prior_error(problem: Problem, state: State, noise: Noise, default: float) -> float:
+    """Robust deviation of the offsets of points that parallax measures better than the prior."""
+    system = linearise(problem.data, state, noise, problem.free)
+    measured = system.point_hessian > 5 / noise.sigma_prior**2
+    offsets = prior_residuals(problem.data, state)[measured & problem.data.valid_i].abs()
+    return 1.4826 * float(offsets.median()) if len(offsets) > 100 else default
+
+
+def thinned(setting: Setting) -> Setting:
+    """The same with every n-th point."""
+    every = torch.ones(len(setting.matches.pairs), dtype=torch.bool)
+    return replace(setting, matches=setting.matches.select(every, setting.options.thin))
+
+
+def thin_state(state: State, every: int) -> State:
+    """The state of every n-th point."""
+    return replace(state, log_z=state.log_z[:, ::every])
+
+
+def all_points(few: Setting, state: State, setting: Setting) -> State:
+    """A thinned state with all points, each at the offset of its sampled neighbour.
+
+    Neighbours share much of the prior's error.
+    """
+    every = setting.options.thin
+    offset = state.log_z - few.matches.log_z_i.to(state.log_z) - state.log_scale[:, None]
+    log_z = setting.matches.log_z_i.to(state.log_z) + state.log_scale[:, None]
+    offset = offset.repeat_interleave(every, 1)[:, : log_z.shape[1]]
+    return replace(state, log_z=log_z + offset)

@@ -1,0 +1,90 @@
+"""Depth at the video's own size, with edges where the full picture has them.
+
+Inside surfaces 1 / z is interpolated, which keeps planes exact. Beside a depth edge each pixel
+chooses the nearer or the further surface by likeness of colour (joint bilateral weights: Kopf,
+Cohen, Lischinski, Uyttendaele, "Joint Bilateral Upsampling", 2007), so that none falls between.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
+
+from rcvd.geometry.warp import DEPTH_EDGE
+
+
+@dataclass(frozen=True)
+class UpsampleOptions:
+    """radius: working-size pixels on either side that are looked at. distance: their Gaussian
+    weight's width in pixels; colour: in units of RGB. edge: ratio of depths that makes an edge.
+    """
+
+    radius: int = 2
+    distance: float = 1.5
+    colour: float = 0.06
+    edge: float = DEPTH_EDGE
+
+
+def upsample_depth(
+    z: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "3 h w"],
+    full: Float[Tensor, "3 H W"],
+    options: UpsampleOptions | None = None,
+) -> Float[Tensor, "H W"]:
+    """z at the size of `full`; rgb: the same picture at the working size. 0 where unknown."""
+    options = options or UpsampleOptions()
+    size = (full.shape[-2], full.shape[-1])
+    known = z > 0
+    disparity = torch.where(known, 1 / z.clamp(min=1e-9), 0.0)
+    window = 2 * options.radius + 1
+    high = max_pool2d(disparity[None], window, 1, options.radius)[0]
+    low = -max_pool2d(-torch.where(known, disparity, torch.inf)[None], window, 1, options.radius)[0]
+    whole = -max_pool2d(-known.to(z)[None], window, 1, options.radius)[0] > 0
+    smooth = whole & (high <= options.edge * low)
+    split = torch.where(low.isfinite(), (low * high).clamp(min=0).sqrt(), 0.0)
+    inside = interpolate(smooth.to(z)[None, None], size, mode="bilinear")[0, 0] > 1 - 1e-4
+    plain = interpolate(disparity[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    value = torch.where(inside, plain, _choose(disparity, split, rgb, full, options))
+    return torch.where(value > 0, 1 / value.clamp(min=1e-9), 0.0)
+
+
+def _choose(
+    disparity: Float[Tensor, "h w"],
+    split: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "3 h w"],
+    full: Float[Tensor, "3 H W"],
+    options: UpsampleOptions,
+) -> Float[Tensor, "H W"]:
+    """Weighted mean disparity of the surface, nearer or further, that looks more alike."""
+    border = next(_taps(split[None], full, 0))[0][0]
+    mass = full.new_zeros(2, *full.shape[1:])
+    total = torch.zeros_like(mass)
+    both = torch.cat([disparity[None], rgb])
+    for tap, offset in _taps(both, full, options.radius):
+        near = tap[0] > border
+        colour = (tap[1:] - full).square().sum(0) / (2 * options.colour**2)
+        weight = torch.exp(-colour - offset / (2 * options.distance**2)) + 1e-12
+        weight = weight * (tap[0] > 0)
+        for side, here in enumerate((near, ~near)):
+            mass[side] += weight * here
+            total[side] += weight * here * tap[0]
+    mean = total / mass.clamp(min=1e-30)
+    return torch.where(mass[0] > mass[1], mean[0], mean[1])
+
+
+def _taps(
+    image: Float[Tensor, "c h w"], full: Float[Tensor, "d H W"], radius: int
+) -> Iterator[tuple[Float[Tensor, "c H W"], Float[Tensor, "H W"]]]:
+    """Each neighbour of every full-size pixel at the working size, and its squared distance."""
+    (h, w), (height, width) = image.shape[-2:], full.shape[-2:]
+    y = (torch.arange(height, device=image.device) + 0.5) * h / height
+    x = (torch.arange(width, device=image.device) + 0.5) * w / width
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            row = (y.floor().long() + dy).clamp(0, h - 1)
+            column = (x.floor().long() + dx).clamp(0, w - 1)
+            off = (row + 0.5 - y)[:, None].square() + (column + 0.5 - x)[None].square()
+            yield image[:, row][:, :, column], off

@@ -1,0 +1,233 @@
+"""`evaluate` and `compare` from folders to tables, as the command line runs them."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from rcvd import evaluate as rim
+from rcvd.cli_evaluate import register
+from rcvd.errors import UserError
+from rcvd.evaluate import Request, evaluate_data
+from rcvd.evaluation.davis import write_davis
+from rcvd.evaluation.sequence import Prediction
+from rcvd.evaluation.sintel import write_sintel
+from rcvd.evaluation.tum_rgbd import write_tum_rgbd
+from rcvd.export.cameras import write_cameras
+from rcvd.export.depth_images import write_depth
+from rcvd.export.scene_json import scene_document, write_scene_json
+from rcvd.types import Cameras
+from tests.evaluation import exact
+
+RUNNER = CliRunner()
+
+
+def app() -> typer.Typer:
+    made = typer.Typer()
+    register(made)
+    return made
+
+
+def call(*arguments: object) -> str:
+    result = RUNNER.invoke(app(), [str(a) for a in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def write_scene(folder: Path, scene: exact.Exact, prediction: Prediction) -> Path:
+    """A finished scene as `export` leaves it, without its run folder."""
+    (folder / "depth").mkdir(parents=True)
+    assert prediction.world_from_cam is not None
+    assert prediction.depth is not None
+    assert prediction.intrinsics is not None
+    cameras = Cameras(
+        prediction.world_from_cam, prediction.intrinsics, scene.cameras.distortion, exact.SIZE
+    )
+    write_cameras(folder / "cameras.npz", cameras, scene.times)
+    write_scene_json(folder / "scene.json", scene_document(cameras, "arbitrary", 1.0, {}))
+    for k in range(prediction.count):
+        z = prediction.depth(k)
+        write_depth(folder / f"depth/{k:06d}.npz", z, torch.ones_like(z))
+    return folder
+
+
+@pytest.fixture
+def tum(tmp_path: Path) -> tuple[Path, exact.Exact]:
+    scene = exact.make(6)
+    root = tmp_path / "data/walk"
+    write_tum_rgbd(root, scene.rgb, scene.z, scene.cameras, scene.times, scene.moving)
+    return root, scene
+
+
+def test_tum_with_one_scene(tmp_path: Path, tum: tuple[Path, exact.Exact]) -> None:
+    root, scene = tum
+    output = write_scene(tmp_path / "scene", scene, exact.noisy(exact.predict(scene, 0.3), 0.05))
+    out = tmp_path / "out"
+    text = call("evaluate", "tum", root, "--out", out, "--scene", output)
+    assert "| rcvd, strict" in text
+    assert "lad_scale.static.abs_rel" in text
+    documents = json.loads((out / "results.json").read_text())
+    assert [d["profile"] for d in documents] == ["strict", "consistency"]
+    metrics = documents[0]["rows"][0]["metrics"]
+    assert 0 < metrics["ate_percent"] < 10
+    assert 0.02 < metrics["lad_scale.moving.abs_rel"] < 0.2
+    assert documents[0]["provenance"]["data"] == "tum"
+    made = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert {"strict.csv", "strict.md", "strict.tex", "consistency.csv"} <= made
+    assert {"plots/walk_trajectory.png", "plots/depth_curves.png"} <= made
+    assert any(name.startswith("plots/walk_worst_") for name in made)
+
+
+def test_davis_masks_need_no_truth_but_masks(tmp_path: Path) -> None:
+    scene = exact.make(6)
+    write_davis(tmp_path / "data", "camel", scene.rgb, scene.moving)
+    output = write_scene(tmp_path / "scenes/camel", scene, exact.predict(scene))
+    assert rim.read_output(output) is not None
+    request = Request("davis", tmp_path / "data", tmp_path / "out", tmp_path / "scenes")
+    masks, consistency = evaluate_data(request)
+    assert masks.failures == {"camel": ("no masks",)}
+    assert masks.means["sequences"]["j"] == 0
+    assert consistency.means["sequences"]["log_ratio_1"] < 1e-2
+
+
+@pytest.mark.slow
+def test_23_sequences_of_50_frames_take_under_two_minutes(tmp_path: Path) -> None:
+    """Two of them, in twice the processor time of one: the cost is the sequences' alone."""
+    scene = exact.make(50, size=(56, 128))
+    names = ("alley_2", "temple_3")
+    for name in names:
+        write_sintel(tmp_path / "data", name, scene.rgb, scene.z, scene.cameras, scene.flow)
+        good = exact.noisy(exact.predict(scene), 0.02)
+        write_scene(tmp_path / "scenes" / name, scene, good)
+    request = Request(
+        "sintel", tmp_path / "data", tmp_path / "out", tmp_path / "scenes", sequences=names
+    )
+    began = time.process_time()
+    results = evaluate_data(request)
+    assert time.process_time() - began < 2 * 120 / 23
+    found = [r.profile for r in results]
+    assert found == ["P14", "A23", "A14", "C", "P18n", "D", "strict", "consistency"]
+
+
+def test_compare_puts_systems_in_one_table(tmp_path: Path, tum: tuple[Path, exact.Exact]) -> None:
+    root, scene = tum
+    good = write_scene(tmp_path / "good", scene, exact.predict(scene, 0.3))
+    bad = write_scene(tmp_path / "bad", scene, exact.noisy(exact.predict(scene), 0.2))
+    out = tmp_path / "out"
+    text = call("compare", good, bad, "--gt", root, "--out", out)
+    rows = [line for line in text.splitlines() if line.startswith("| rcvd")]
+    assert rows[0].startswith("| rcvd good (mean over sequences)")
+    assert rows[2].startswith("| rcvd bad (mean over sequences)")
+    ate = [float(row.split("|")[3]) for row in rows[:4:2]]
+    assert ate[0] < 1e-6 < 1e-3 < ate[1]
+    assert (out / "plots/walk_trajectory.png").is_file()
+    without = call("compare", good, bad)
+    assert without.startswith("against rcvd good")
+    other = tmp_path / "other.txt"
+    rows_first = np.loadtxt(root / "groundtruth.txt")[:, [0, 1, 2, 3, 7, 4, 5, 6]]
+    np.savetxt(other, rows_first)
+    assert "TUM trajectory (qwxyz)" in call("compare", good, other, "--gt", root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tum", "DATA", "--out", "o"), "either --scene"),
+        (("slam", "DATA", "--out", "o", "--scene", "DATA"), "data set 'slam': choose from"),
+        (("tum", "nowhere", "--out", "o", "--scene", "DATA"), "nowhere: no such folder"),
+        (("tum", "DATA", "--out", "o", "--scene", "nowhere"), "nowhere: no output of walk"),
+        (("tum", "DATA", "--out", "o", "--scene", "DATA", "--profile", "Q"), "profile 'Q'"),
+        (("tum", "DATA", "--out", "o", "--scene", "DATA", "--profile", "P14"), "sintel data"),
+        (("tum", "DATA", "--out", "o", "--scene", "DATA", "--style", "pdf"), "style 'pdf'"),
+        (("davis", "DATA", "--out", "o", "--scene", "DATA"), "no such folder"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tum: tuple[Path, exact.Exact],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled = [str(tum[0]) if a == "DATA" else a for a in arguments]
+    with pytest.raises(UserError, match=message) as error:
+        call("evaluate", *filled)
+    assert "\n" not in str(error.value)
+
+
+def test_a_scene_without_poses_is_counted(
+    tmp_path: Path, tum: tuple[Path, exact.Exact], caplog: pytest.LogCaptureFixture
+) -> None:
+    root, _ = tum
+    (tmp_path / "scene").mkdir()
+    request = Request("tum", root, tmp_path / "out", tmp_path / "scene")
+    result = evaluate_data(request)[0]
+    assert result.failures["walk"][0] == "no output"
+    assert "none of the known formats" in caplog.text
+
+
+def test_image_folder_holds_the_sequence_alone(
+    tmp_path: Path, tum: tuple[Path, exact.Exact]
+) -> None:
+    request = Request("tum", tum[0], tmp_path / "out")
+    (truth,) = rim.read_truths(request)
+    assert rim.image_folder(truth, tmp_path / "frames") == tum[0] / "rgb"
+    (tum[0] / "rgb/zzz.png").write_bytes(truth.images[0].read_bytes())
+    made = rim.image_folder(truth, tmp_path / "frames")
+    assert sorted(p.name for p in made.iterdir()) == [f"{k:06d}.png" for k in range(6)]
+    assert made == rim.image_folder(truth, tmp_path / "frames")
+    truth.images[2].unlink()
+    with pytest.raises(UserError, match=r"000002\.png: no such file"):
+        rim.image_folder(truth, tmp_path / "frames")
+
+
+def test_the_demo_scene_scores_as_the_demo_says(
+    tmp_path: Path, demo_folder: Path, demo_scene: Path
+) -> None:
+    """A real reconstruction, its truth in TUM's layout: the same figures by both ways."""
+    from rcvd.demo import demo_errors
+    from rcvd.scene import Scene
+
+    with np.load(demo_folder / "truth.npz") as data:
+        truth = {k: torch.from_numpy(data[k]) for k in ("z", "moving", "world_from_cam")}
+        intrinsics = torch.from_numpy(data["intrinsics"])
+    scene = Scene.load(demo_scene)
+    t, h, w = truth["z"].shape
+    cameras = Cameras(truth["world_from_cam"], intrinsics, torch.zeros(t).double(), (h, w))
+    rgb, root = torch.zeros(t, 3, h, w), tmp_path / "demo"
+    write_tum_rgbd(root, rgb, truth["z"], cameras, scene.times, truth["moving"])
+    strict, consistency = evaluate_data(Request("tum", root, tmp_path / "out", demo_scene))
+    expected = demo_errors(scene, demo_folder / "truth.npz")
+    found = strict.rows[0].metrics
+    assert not strict.failures
+    assert found["ate_percent"] == pytest.approx(expected["ate_percent"], rel=1e-4)
+    assert found["focal_percent"] == pytest.approx(abs(expected["focal_percent"]), rel=1e-6)
+    assert 0 < found["lad_scale.abs_rel"] < 1.5 * expected["abs_rel"]
+    assert 0 < consistency.rows[0].metrics["log_ratio_1"] < 0.1
+    assert strict.provenance["runs"]["scene"]["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_run_reconstructs_and_resumes(tmp_path: Path) -> None:
+    from rcvd.synthetic.shots import make_sequence
+
+    for k, name in enumerate(("one", "two")):
+        sequence = make_sequence("demo", k, 6, (64, 96))
+        write_tum_rgbd(
+            tmp_path / "data" / name, sequence.rgb, sequence.z, sequence.cameras, sequence.times
+        )
+    arguments = ("evaluate", "tum", tmp_path / "data", "--out", tmp_path / "out", "--run")
+    options = ("--preset", "fast", "--device", "cpu", "--jobs", 2)
+    first = call(*arguments, *options)
+    assert "| one" in first
+    assert "| two" in first
+    made = (tmp_path / "out/scenes/one/scene.json").stat().st_mtime_ns
+    assert call(*arguments, *options).splitlines()[2] == first.splitlines()[2]
+    assert (tmp_path / "out/scenes/one/scene.json").stat().st_mtime_ns == made

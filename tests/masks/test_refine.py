@@ -1,0 +1,96 @@
+"""Masks from solved cameras and depth: the car ahead, wrong cameras, a wrong prior."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rcvd.flow.pairs import make_pairs
+from rcvd.geometry.pose import se3_exp
+from rcvd.geometry.warp import induced_flow
+from rcvd.masks.evidence import camera_motions, frame_evidence
+from rcvd.masks.refine import depth_sigma, refine_moving, solved_evidence
+from rcvd.synthetic.sequence import Sequence
+from rcvd.types import Cameras, Flow
+
+SIZE = (108, 192)
+
+
+def _refined(
+    sequence: Sequence, flow_of: Callable[[int, int], Flow], z: Tensor, cameras: Cameras
+) -> Tensor:
+    graph = make_pairs(len(z))
+    first = torch.zeros_like(z, dtype=torch.bool)
+    return refine_moving(first, z, cameras, lambda k: sequence.rgb[k], flow_of, graph).moving
+
+
+def _bent(z: Float[Tensor, "t h w"], amount: float) -> Float[Tensor, "t h w"]:
+    """Depth with an error that is smooth over the image."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = amount * torch.randn(1, 1, 4, 6, generator=generator)
+    error = torch.nn.functional.interpolate(coarse, z.shape[1:], mode="bicubic")[0]
+    return z * error.exp()
+
+
+def test_the_driving_car_is_found_with_true_cameras_and_a_rough_depth(
+    cars: Sequence, noisy: Callable
+) -> None:
+    found = _refined(cars, noisy(cars), _bent(cars.z, 0.15), cars.cameras)
+    overlap = float((found & cars.moving).sum() / (found | cars.moving).sum())
+    assert 0.7 < overlap < 1.0
+
+
+def test_wrong_cameras_do_not_make_a_still_room_move(still_room: Sequence, noisy: Callable) -> None:
+    cameras, n = still_room.cameras, len(still_room.z)
+    generator = torch.Generator().manual_seed(0)
+    error = 0.003 * torch.randn(n, 6, generator=generator)
+    wrong = replace(cameras, world_from_cam=cameras.world_from_cam @ se3_exp(error))
+    wrong = replace(wrong, intrinsics=wrong.intrinsics * torch.tensor([1.03, 1.03, 1.0, 1.0]))
+    found = _refined(still_room, noisy(still_room), _bent(still_room.z, 0.15), wrong)
+    assert found.float().mean() < 0.02
+
+
+def _car_ahead() -> tuple[Tensor, Tensor, Cameras, Callable[[int, int], Flow]]:
+    """A camera drives at a bumpy wall; a block ahead keeps its distance: its flow is zero, which
+    lies on every epipolar line.
+    """
+    generator = torch.Generator().manual_seed(0)
+    t, (h, w) = 9, SIZE
+    rgb = torch.rand(1, 3, h, w, generator=generator).expand(t, 3, h, w)
+    waves = torch.sin(torch.arange(w) / 12)[None] * torch.cos(torch.arange(h) / 15)[:, None]
+    z = (10.0 - 0.3 * torch.arange(t))[:, None, None] * (1 + 0.4 * waves)
+    block = torch.zeros(t, h, w, dtype=torch.bool)
+    block[:, 40:80, 70:120] = True
+    poses = torch.eye(4).repeat(t, 1, 1)
+    poses[:, 2, 3] = 0.3 * torch.arange(t)
+    cameras = Cameras(poses, torch.tensor([160.0, 160, 96, 54]).expand(t, 4), torch.zeros(t), SIZE)
+    z = torch.where(block, torch.tensor(5.0), z)
+
+    def flow_of(i: int, j: int) -> Flow:
+        k = cameras.intrinsics
+        flow, _ = induced_flow(z[i, None], poses[i, None], poses[j, None], k[i, None], k[j, None])
+        flow = torch.where(block[i, ..., None], torch.zeros(2), flow[0])
+        return Flow(flow, torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE))
+
+    return rgb, z, cameras, flow_of
+
+
+def test_a_car_ahead_hides_from_two_views_but_not_from_depth() -> None:
+    rgb, z, cameras, flow_of = _car_ahead()
+    graph = make_pairs(len(z))
+    block = (slice(45, 75), slice(75, 115))
+    two_view = frame_evidence(4, rgb[4], camera_motions(graph, flow_of), flow_of)
+    assert two_view[block].mean() < 0
+    solved = solved_evidence(4, rgb[4], z[4], cameras, flow_of, graph)
+    assert (solved[block] > 1.0).float().mean() > 0.9  # nothing tells at the focus of expansion
+    assert solved[:30].max() < 0
+
+
+def test_depth_is_uncertain_beside_an_edge() -> None:
+    z = torch.full((20, 30), 2.0)
+    z[:, 15:] = 4.0
+    sigma = depth_sigma(z, 0.2)
+    torch.testing.assert_close(sigma[:, :11], torch.full((20, 11), 0.2))
+    assert (sigma[:, 12:18] > 0.69).all()
