@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.evaluate import commit, read_output
+from rcvd.evaluate import commit, with_masks
 from rcvd.evaluation import report, tables
 from rcvd.evaluation.comparison import as_truth
 from rcvd.evaluation.datasets import READERS
@@ -80,9 +81,8 @@ def label(systems: Sequence[Prediction], paths: Sequence[Path]) -> list[Predicti
     ]
 
 
-def _read(path: Path, kind: str | None, poses: torch.Tensor | None) -> Prediction:
-    prediction = read_prediction(path, kind, poses)
-    return read_output(path) or prediction if prediction.system == "rcvd" else prediction
+def _read(path: Path, kind: str | None, poses: Float[Tensor, "t 4 4"] | None) -> Prediction:
+    return with_masks(read_prediction(path, kind, poses), path)
 
 
 def _score(name: str, truth: TrueSequence, system: Prediction) -> Result:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     union = int((found | moving).sum())
     return {
         "ate_percent": 100 * errors.ate / path_length(poses),
-        "rpe_r_degrees": errors.rpe_r,
+        "rpe_r_degrees": math.degrees(errors.rpe_r),
         "focal_percent": 100 * (float(cameras.intrinsics[:, 0].mean()) / focal - 1),
         "abs_rel": one_scale_abs_rel(estimated, z, known),
         "abs_rel_static": one_scale_abs_rel(estimated, z, known & ~moving),

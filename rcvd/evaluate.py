@@ -18,7 +18,7 @@ from rcvd.evaluation.datasets import READERS
 from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.profiles import DEFAULTS, PROFILES, Profile
 from rcvd.evaluation.results import Result, evaluate
-from rcvd.evaluation.sequence import Prediction, TrueSequence
+from rcvd.evaluation.sequence import Prediction, TrueSequence, associate
 from rcvd.scene import Scene
 from rcvd.store import Store
 
@@ -71,7 +71,7 @@ def evaluate_data(request: Request) -> list[Result]:
     found = {t.name: output_path(scenes, t, len(truths) == 1) for t in truths}
     if not any(found.values()):
         raise UserError(f"{scenes}: no output of {', '.join(found)}")
-    predictions = {name: read_output(path) for name, path in found.items()}
+    predictions = {t.name: read_output(found[t.name], t) for t in truths}
     system = next((p.system for p in predictions.values() if p), "rcvd")
     source = provenance(request, [p for p in found.values() if p])
     source["wall_seconds"] = round(time.perf_counter() - began, 1)
@@ -123,19 +123,28 @@ def output_path(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
     return scenes if only and scenes.exists() else None
 
 
-def read_output(path: Path | None) -> Prediction | None:
-    """A system's output; ours with its moving masks. An unreadable one is logged and None."""
+def read_output(path: Path | None, truth: TrueSequence | None = None) -> Prediction | None:
+    """A system's output; ours with its moving masks.
+
+    One that cannot be read, or whose frames do not correspond to the truth's, is logged and None:
+    the sequence then counts as failed.
+    """
     if path is None:
         return None
     try:
         prediction = read_prediction(path)
+        if truth is not None:
+            associate(truth, prediction)
     except UserError as error:
         logger.warning("%s", error)
         return None
-    if prediction.system == "rcvd" and (path / "run").is_dir():
-        scene = Scene.load(path)
-        if Store(path).done("masks"):
-            return replace(prediction, moving=scene.moving)
+    return with_masks(prediction, path)
+
+
+def with_masks(prediction: Prediction, path: Path) -> Prediction:
+    """A scene of ours with the masks of its run folder, where it has them."""
+    if prediction.system == "rcvd" and (path / "run").is_dir() and Store(path).done("masks"):
+        return replace(prediction, moving=Scene.load(path).moving)
     return prediction
 
 

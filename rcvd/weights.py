@@ -41,8 +41,8 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         sha256="663027bf167894fcb96dc8bc1f34d55a8d80d1be590a4b74b0e7ec3510ccdc7e",
         licence="Apache-2.0",
         size=10_799_400,
-        preprocessing="RGB in [0, 1], long side near 256, multiples of 32; log-disparity out",
-        score="none published",
+        preprocessing="RGB in [0, 1], long side 256 to 384, multiples of 32; log-disparity out",
+        score="own: AbsRel, one scale a frame, .185 livingroom, .199 room, .393 office",
         file="depth_bundled.safetensors",
     ),
 }

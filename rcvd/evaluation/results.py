@@ -83,14 +83,7 @@ def score_sequence(
     notes: dict[str, Any] = {}
     pixels: int = 0
     curve: list[float] | None = None
-    cache = {} if cache is None else cache
-    for rule in profile.rules:
-        if (rule, truth.name) not in cache:
-            cache[rule, truth.name] = rule(truth, prediction, frames)
-    scores = [cache[rule, truth.name] for rule in profile.rules]
-    found = [score for score in scores if score is not None]
-    if not found:
-        raise UserError(f"{truth.name}: the data lack what profile {profile.id} compares with")
+    found = _scores(profile, truth, prediction, frames, {} if cache is None else cache)
     for score in found:
         metrics |= score.metrics
         notes |= score.notes
@@ -109,6 +102,23 @@ def score_sequence(
         notes=notes,
         curve=curve,
     )
+
+
+def _scores(
+    profile: Profile,
+    truth: TrueSequence,
+    prediction: Prediction | None,
+    frames: list[int | None],
+    cache: Cache,
+) -> list[Score]:
+    for rule in profile.rules:
+        if (rule, truth.name) not in cache:
+            cache[rule, truth.name] = rule(truth, prediction, frames)
+    scores = (cache[rule, truth.name] for rule in profile.rules)
+    found = [score for score in scores if score is not None]
+    if not found:
+        raise UserError(f"{truth.name}: the data lack what profile {profile.id} compares with")
+    return found
 
 
 def choose_sequences(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcvd.errors import unknown
 from rcvd.flow.dis import DisFlow
+from rcvd.flow.lucas_kanade import LucasKanadeFlow
 
 
 @runtime_checkable
@@ -32,6 +33,7 @@ class FlowModel(Protocol):
 # name -> constructor from a device and a path to weights (None: the model's own, or none needed)
 FLOW_MODELS: dict[str, Callable[[torch.device, Path | None], FlowModel]] = {
     "dis": DisFlow,
+    "lucas_kanade": LucasKanadeFlow,
 }
 
 

@@ -29,7 +29,7 @@ class CleaningOptions:
     memory: float = 0.8
     floor: float = -2.0
     ceiling: float = 6.0
-    certain: float = 3.0
+    certain: float = 4.0
     possible: float = -0.3
     min_seeds: int = 12
     min_area: int = 80

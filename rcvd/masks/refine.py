@@ -45,7 +45,9 @@ class RefineOptions:
     camera_stride: int = 4
     camera_rounds: int = 5
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
-    cleaning: CleaningOptions = field(default_factory=lambda: CleaningOptions(possible=1.0))
+    cleaning: CleaningOptions = field(
+        default_factory=lambda: CleaningOptions(certain=3.0, possible=1.0)
+    )
 
 
 @dataclass(frozen=True)

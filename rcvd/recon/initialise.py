@@ -23,11 +23,11 @@ class InitialOptions:
     threshold: inlier distance in pixels. max_points: matches handed to the resection.
     """
 
-    max_distance: int = 2
+    max_distance: int = 1
     min_matches: int = 12
-    threshold: float = 4.0
+    threshold: float = 1.0
     max_points: int = 500
-    iterations: int = 100
+    iterations: int = 300
 
 
 def first_state(

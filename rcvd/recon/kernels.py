@@ -8,13 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def geman_mcclure_cost(squared: Float[Tensor, "*n"], width: float) -> Float[Tensor, "*n"]:
+def geman_mcclure_cost(
+    squared: Float[Tensor, "*n"], width: Float[Tensor, "*#n"] | float
+) -> Float[Tensor, "*n"]:
     """c^2 x^2 / (c^2 + x^2): bounded by c^2, so an outlier costs a constant."""
     c2 = width * width
     return c2 * squared / (c2 + squared)
 
 
-def geman_mcclure_weight(squared: Float[Tensor, "*n"], width: float) -> Float[Tensor, "*n"]:
+def geman_mcclure_weight(
+    squared: Float[Tensor, "*n"], width: Float[Tensor, "*#n"] | float
+) -> Float[Tensor, "*n"]:
     """(c^2 / (c^2 + x^2))^2."""
     c2 = width * width
     return (c2 / (c2 + squared)).square()

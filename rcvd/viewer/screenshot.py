@@ -1,6 +1,6 @@
 """Pictures of a scene without window, GPU or graphics driver: points splatted by depth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,9 @@ from rcvd.viewer.scene import Segments, ViewScene, all_segments, load_view_scene
 
 BACKGROUND = (0.96, 0.96, 0.97)
 NEAR = 1e-3
+FRAMING_SAMPLES = 100_000
+STRAY = 0.01  # share of the points on each side that framing does not heed
+FILLED = 0.9  # of the picture, by what is framed
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,40 @@ def screenshot(
 def render(scene: ViewScene, options: ScreenshotOptions) -> Float[Tensor, "h w 3"]:
     """The picture in [0, 1] from behind and above the middle camera."""
     fine = tuple(n * options.oversample for n in options.size)
-    viewer = viewer_camera(scene, options, (fine[0], fine[1]))
-    canvas = Canvas((fine[0], fine[1]))
     shown = one_moment(scene)
+    viewer = framed(viewer_camera(scene, options, (fine[0], fine[1])), scene, shown)
+    canvas = Canvas((fine[0], fine[1]))
     canvas.add(viewer, scene.points.xyz[shown], scene.points.rgb[shown], options.splat)
     if options.lines:
         for xyz, rgb in line_points(viewer, all_segments(scene)):
             canvas.add(viewer, xyz, rgb, options.oversample // 2)
     picture = canvas.rgb.reshape(fine[0], fine[1], 3).movedim(-1, 0)[None]
     return torch.nn.functional.avg_pool2d(picture, options.oversample)[0].movedim(0, -1)
+
+
+def framed(viewer: Cameras, scene: ViewScene, shown: Bool[Tensor, "n"]) -> Cameras:
+    """The viewer zoomed and shifted so that cameras and all but stray points fill the picture."""
+    centres = scene.cameras.world_from_cam[:, :3, 3].float()
+    points = scene.points.xyz[shown]
+    points = points[:: max(1, len(points) // FRAMING_SAMPLES)]
+    cam_from_world = invert(viewer.world_from_cam[0])
+    edges = []
+    for xyz, stray in ((points, STRAY), (centres, 0.0)):
+        seen = transform_points(cam_from_world, xyz)
+        pixels = project(seen[seen[:, 2] > NEAR], viewer.intrinsics[0])
+        if len(pixels):
+            share = torch.tensor([stray, 1 - stray])
+            edges.append(torch.quantile(pixels, share, dim=0))
+    if not edges:
+        return viewer
+    low = torch.stack([e[0] for e in edges]).amin(0)
+    high = torch.stack([e[1] for e in edges]).amax(0)
+    size = torch.tensor([viewer.size[1], viewer.size[0]], dtype=torch.float32)
+    zoom = (FILLED * size / (high - low).clamp(min=1)).amin().clamp(0.3, 4)
+    centre = viewer.intrinsics[0, 2:]
+    moved = size / 2 + zoom * (centre - (low + high) / 2)
+    intrinsics = torch.cat([zoom * viewer.intrinsics[0, :2], moved])
+    return replace(viewer, intrinsics=intrinsics[None])
 
 
 def one_moment(scene: ViewScene) -> Bool[Tensor, "n"]:

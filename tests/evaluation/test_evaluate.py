@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,17 @@ def test_a_scene_without_poses_is_counted(
     result = evaluate_data(request)[0]
     assert result.failures["walk"][0] == "no output"
     assert "none of the known formats" in caplog.text
+
+
+def test_a_scene_of_other_frames_is_counted(
+    tmp_path: Path, tum: tuple[Path, exact.Exact], caplog: pytest.LogCaptureFixture
+) -> None:
+    short = exact.make(4)
+    moved = replace(short, times=short.times + 100)
+    output = write_scene(tmp_path / "scene", moved, exact.predict(moved))
+    result = evaluate_data(Request("tum", tum[0], tmp_path / "out", output))[0]
+    assert result.failures["walk"][0] == "no output"
+    assert "4 frames of rcvd do not correspond to 6 true ones" in caplog.text
 
 
 def test_image_folder_holds_the_sequence_alone(

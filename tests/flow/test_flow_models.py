@@ -64,7 +64,7 @@ def test_tiny_frames_are_refused(model: FlowModel) -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'dis'"):
         load_flow("diss", torch.device("cpu"))
-    with pytest.raises(UserError, match="choose one of"):
+    with pytest.raises(UserError, match="dis, lucas_kanade"):
         load_flow("zzzzzz", torch.device("cpu"))
 
 

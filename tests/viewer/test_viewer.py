@@ -94,6 +94,17 @@ def test_frusta_point_forward_and_the_path_joins_centres() -> None:
     torch.testing.assert_close(path.start[1:], path.end[:-1])
 
 
+def test_points_and_cameras_fill_the_picture() -> None:
+    scene = wall()
+    stray = replace(scene.points, xyz=scene.points.xyz.clone())
+    stray.xyz[:50] *= 100
+    for shown in (scene, ViewScene(stray, scene.cameras)):
+        picture = render(shown, ScreenshotOptions(size=(90, 160), lines=False)).numpy()
+        drawn = np.abs(picture - BACKGROUND).max(-1) > 0.1
+        rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+        assert max(np.ptp(rows) / 90, np.ptp(columns) / 160) > 0.6
+
+
 def test_movers_are_shown_at_one_moment() -> None:
     points = wall().points
     frame = torch.arange(len(points.xyz)) % 5
