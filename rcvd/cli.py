@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from rcvd.cli_evaluate import compare, evaluate
-from rcvd.cli_recognize import app as recognize_app
+from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(

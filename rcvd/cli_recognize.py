@@ -16,6 +16,9 @@ Source = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="A name of `rcvd recognize models`.")]
 Weights = Annotated[Path | None, typer.Option("--weights", "-w", help="A checkpoint of the model.")]
+FlowWeights = Annotated[
+    Path | None, typer.Option(help="Of the temporal stream, trained for itself.")
+]
 Demo = Annotated[bool, typer.Option("--demo", help="Go on with random weights.")]
 Classes = Annotated[int | None, typer.Option(help="Classes of the weights, if not the published.")]
 ViewsOption = Annotated[str, typer.Option("--views", help="Clips x crops, such as 10x3.")]
@@ -27,7 +30,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting: secti
 RecipeFile = Annotated[Path, typer.Argument(help="A YAML recipe, as in configs/recognition.")]
 
 
-def _say(text: str = "") -> None:
+def say(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
@@ -38,7 +41,7 @@ def models() -> None:
 
     for name, spec in MODELS.items():
         t, h, w = spec.clip
-        _say(f"{name:16} {t:3}x{h}x{w}  {'+'.join(spec.inputs):8}  {spec.title}")
+        say(f"{name:16} {t:3}x{h}x{w}  {'+'.join(spec.inputs):8}  {spec.title}")
 
 
 @app.command()
@@ -49,13 +52,13 @@ def info(name: Annotated[str, typer.Argument(help="A network.")]) -> None:
     spec = registry.find(name)
     inputs = registry.example_inputs(spec)
     network = registry.build_on_meta(name)
-    _say(f"{name}: {spec.title}")
-    _say(f"{'layer':36} {'size':>20} {'sees t x h x w':>16} {'multiply-adds':>15} {'weights':>11}")
+    say(f"{name}: {spec.title}")
+    say(f"{'layer':36} {'size':>20} {'sees t x h x w':>16} {'multiply-adds':>15} {'weights':>11}")
     for row in shapes.layer_table(network, inputs, spec.rows):
         size, seen = "x".join(map(str, row.size)), "x".join(map(str, row.field.extent))
-        _say(f"{row.name:36} {size:>20} {seen:>16} {row.macs:>15,} {row.parameters:>11,}")
+        say(f"{row.name:36} {size:>20} {seen:>16} {row.macs:>15,} {row.parameters:>11,}")
     giga, millions = shapes.macs(network, inputs) / 1e9, shapes.parameters(network) / 1e6
-    _say(f"{giga:.1f} G multiply-adds a clip, {millions:.2f} M parameters")
+    say(f"{giga:.1f} G multiply-adds a clip, {millions:.2f} M parameters")
 
 
 @app.command()
@@ -63,6 +66,7 @@ def predict(
     source: Source,
     model: Model,
     weights: Weights = None,
+    flow_weights: FlowWeights = None,
     demo: Demo = False,
     classes: Classes = None,
     views: ViewsOption = "10x1",
@@ -77,7 +81,9 @@ def predict(
     from rcvd.recognition.sources import open_source
     from rcvd.recognition.trained import open_network
 
-    network, spec, names = open_network(model, weights, demo, classes, pick_device(device))
+    network, spec, names = open_network(
+        model, weights, demo, classes, pick_device(device), flow_weights
+    )
     if labels:
         names = tuple(labels.read_text().splitlines())
     made = prepare_views(open_source(source, motion), spec, parse_views(views))
@@ -86,7 +92,7 @@ def predict(
         raise UserError(f"{len(names)} labels for {len(probabilities)} classes; check --labels")
     top = probabilities.topk(min(topk, len(probabilities)))
     for share, k in zip(top.values.tolist(), top.indices.tolist(), strict=True):
-        _say(f"{share:.3f}  {names[k] if names else f'class {k}'}")
+        say(f"{share:.3f}  {names[k] if names else f'class {k}'}")
 
 
 @app.command()
@@ -96,6 +102,7 @@ def features(
     out: Annotated[Path, typer.Option("--out", "-o", help="The .npy to write: clips x features.")],
     layer: Annotated[str, typer.Option(help="A submodule of the network.")],
     weights: Weights = None,
+    flow_weights: FlowWeights = None,
     demo: Demo = False,
     classes: Classes = None,
     views: ViewsOption = "10x1",
@@ -110,7 +117,9 @@ def features(
     from rcvd.recognition.sources import open_source
     from rcvd.recognition.trained import open_network
 
-    network, spec, _ = open_network(model, weights, demo, classes, pick_device(device))
+    network, spec, _ = open_network(
+        model, weights, demo, classes, pick_device(device), flow_weights
+    )
     place = next(network.parameters()).device
     rows = [
         layer_features(network, {name: x.to(place) for name, x in view.items()}, layer)[0].cpu()
@@ -120,7 +129,7 @@ def features(
     with part.open("wb") as stream:
         np.save(stream, np.stack([row.numpy() for row in rows]))
     part.replace(out)
-    _say(f"{out}: {len(rows)} x {len(rows[0])}")
+    say(f"{out}: {len(rows)} x {len(rows[0])}")
 
 
 @app.command()
@@ -137,7 +146,7 @@ def train(
     from rcvd.recognition.registry import find
     from rcvd.recognition.train import CHECKPOINT, Training, evaluate
 
-    plan = _recipe(recipe, overrides)
+    plan = read_recipe(recipe, overrides)
     inputs = find(plan.model).inputs
     import torch
 
@@ -149,7 +158,7 @@ def train(
         run.resume(out / CHECKPOINT)
     losses = run.run()
     save_weights(network.network, out / "weights.pt")
-    _say(f"{run.steps} steps, loss {losses[-1]:.3f}" if losses else "already trained")
+    say(f"{run.steps} steps, loss {losses[-1]:.3f}" if losses else "already trained")
     logits, label = evaluate(network, inputs, recipes.make_loader(plan, "test"))
     _print_report(logits[:, None], label)
 
@@ -172,7 +181,7 @@ def evaluate_(
     from rcvd.recognition.registry import find
     from rcvd.recognition.train import evaluate
 
-    plan = _recipe(recipe, overrides)
+    plan = read_recipe(recipe, overrides)
     loader, inputs = recipes.make_loader(plan, "test"), find(plan.model).inputs
     all_logits, label = [], torch.empty(0, dtype=torch.long)
     for path in weights:
@@ -183,77 +192,7 @@ def evaluate_(
     _print_report(mean[:, None], label)
 
 
-@app.command()
-def pack(
-    folder: Annotated[Path, typer.Argument(help="One folder a class of videos or scene folders.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .h5 to write.")],
-    short_side: Annotated[int, typer.Option(help="Resize frames to this.")] = 256,
-    ucf101: Annotated[Path | None, typer.Option(help="A split of UCF-101.")] = None,
-    kinetics: Annotated[Path | None, typer.Option(help="A csv of Kinetics.")] = None,
-) -> None:
-    """Pack videos (and the stored flow of scene folders) into one HDF5 file."""
-    from rcvd.recognition.data.frame_store import pack as write
-    from rcvd.recognition.data.readers import read_list
-    from rcvd.recognition.packing import packed_videos
-
-    kind = "ucf101" if ucf101 else "kinetics" if kinetics else "folder"
-    videos = read_list(kind, folder, ucf101 or kinetics)
-    count = write(out, packed_videos(videos, short_side))
-    _say(f"{out}: {count} videos")
-
-
-@app.command(name="bench-io")
-def bench_io(
-    recipe: RecipeFile,
-    seconds: Annotated[float, typer.Option(help="How long to read.")] = 5.0,
-    overrides: Set = None,
-) -> None:
-    """Print how many training clips a second the data of a recipe give."""
-    from rcvd.recognition import recipe as recipes
-
-    loader = recipes.make_loader(_recipe(recipe, overrides), "train")
-    clips, rate = recipes.loading_rate(loader, seconds)
-    _say(f"{clips} clips, {rate:.1f} clips/s")
-
-
-@app.command()
-def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one folder a class.")],
-    task: Annotated[str, typer.Option(help="dir8, joint, order, look or mix.")] = "dir8",
-    n: Annotated[int, typer.Option(help="Clips.")] = 20,
-    frames: Annotated[int, typer.Option(help="Frames a clip.")] = 20,
-    side: Annotated[int, typer.Option(help="Pixels, even.")] = 64,
-    seed: Annotated[int, typer.Option(help="Other seeds give other clips.")] = 0,
-) -> None:
-    """Write MotionWorld clips as mp4 with their true flow, masks and boxes."""
-    from rcvd.recognition.packing import write_motionworld
-
-    write_motionworld(out, task, n, frames, side, seed)
-    _say(f"{out}: {n} clips")
-
-
-@app.command()
-def contest(
-    task: Annotated[str, typer.Option(help="dir8, joint, order, look or mix.")] = "order",
-    networks: Annotated[str, typer.Option(help="Comma-separated; empty: all.")] = "",
-    clips: Annotated[int, typer.Option(help="Training clips.")] = 4000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 12,
-    side: Annotated[int, typer.Option(help="Pixels.")] = 32,
-    seeds: Annotated[int, typer.Option(help="Trainings to average.")] = 1,
-    device: Device = "auto",
-) -> None:
-    """Train the lectures' networks on MotionWorld and print who can tell what."""
-    from rcvd.pipeline import pick_device
-    from rcvd.recognition import contest as games
-
-    game = games.sized(task, side, clips, epochs)
-    names = networks.split(",") if networks else [*games.NETWORKS, *games.STREAMS]
-    for name in names:
-        share = games.table(game, [name], range(seeds), pick_device(device))[name]
-        _say(f"{task:6} {name:18} {share:.3f}")
-
-
-def _recipe(path: Path, overrides: list[str] | None) -> Any:
+def read_recipe(path: Path, overrides: list[str] | None) -> Any:
     from rcvd.recognition.recipe import Recipe
     from rcvd.settings import build, parse_overrides, read_preset
 
@@ -264,6 +203,6 @@ def _print_report(logits: Any, label: Any) -> None:
     from rcvd.recognition.metrics import report
 
     found = report(logits, label)
-    _say(f"hit@1 {found.video_hit1:.3f}  hit@5 {found.video_hit5:.3f}  of {found.videos} videos")
-    _say("per class " + " ".join(f"{share:.2f}" for share in found.per_class))
-    _say("confusion " + json.dumps(found.confusion))
+    say(f"hit@1 {found.video_hit1:.3f}  hit@5 {found.video_hit5:.3f}  of {found.videos} videos")
+    say("per class " + " ".join(f"{share:.2f}" for share in found.per_class))
+    say("confusion " + json.dumps(found.confusion))

@@ -44,6 +44,7 @@ def _torchvision_wrapped(key: str) -> str:
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "c3d": (Layout("conv1.weight", _same), Layout("backbone.conv1a.conv.weight", _mmaction_c3d)),
     "i3d": (Layout("Conv3d_1a_7x7.conv3d.weight", _same),),
+    "i3d_flow": (Layout("Conv3d_1a_7x7.conv3d.weight", _same),),
     "vit": (Layout("conv_proj.weight", _same),),
     **{name: (Layout("stem.0.weight", _same),) for name in ("r3d", "mc3", "r2plus1d")},
     **{

@@ -63,7 +63,7 @@ def short_side_size(size: tuple[int, int], short: int) -> tuple[int, int]:
     return (short, round(w * short / h)) if h <= w else (round(h * short / w), short)
 
 
-MOTION_INPUT = Preprocessing(32)
+MOTION_INPUT = Preprocessing(32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 IMAGENET_INPUT = Preprocessing(256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # the converted weights of Sports-1M: BGR in 0..255, its mean colour in that order
 C3D_INPUT = Preprocessing(128, 2, mean=(90.25, 97.66, 101.41), scale=255.0, order="bgr")

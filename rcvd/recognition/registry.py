@@ -21,9 +21,6 @@ from rcvd.recognition.networks import (
     recurrent,
     resnet3d,
     slowfast,
-    toy,
-    toy_recurrent,
-    toy_slowfast,
     two_stream,
     video_resnet,
     vit,
@@ -37,13 +34,7 @@ from rcvd.recognition.preprocessing import (
     PYTORCHVIDEO_INPUT,
     VIDEO_RESNET_INPUT,
 )
-
-TOY = (20, 64, 64)
-SMALL = (12, 32, 32)
-
-
-def _late_fc(classes: int) -> nn.Module:
-    return toy.Late(classes, "fc", frames=20, side=64, hidden=16)
+from rcvd.recognition.toy_registry import TOYS
 
 
 def _nonlocal(classes: int) -> nn.Module:
@@ -51,25 +42,7 @@ def _nonlocal(classes: int) -> nn.Module:
 
 
 MODELS: dict[str, ModelSpec] = {
-    "late_pool": ModelSpec(toy.Late, "toy: frames meet in a mean", TOY, MOTION_INPUT, classes=8),
-    "late_fc": ModelSpec(_late_fc, "toy: frames meet in an FC", TOY, MOTION_INPUT, classes=8),
-    "early": ModelSpec(toy.Early, "toy: frames as channels", TOY, MOTION_INPUT, classes=8),
-    "toy_3d": ModelSpec(toy.Toy3d, "toy: 3-D convolutions", TOY, MOTION_INPUT, classes=8),
-    "toy_r2plus1d": ModelSpec(
-        toy_slowfast.ToyFactored, "toy: (2+1)-D convolutions", TOY, MOTION_INPUT, classes=8
-    ),
-    "toy_nonlocal": ModelSpec(
-        toy_slowfast.ToyNonLocal, "toy: 3-D and a non-local block", TOY, MOTION_INPUT, classes=8
-    ),
-    "toy_slowfast": ModelSpec(
-        toy_slowfast.ToySlowFast, "toy: two frame rates", TOY, MOTION_INPUT, classes=8
-    ),
-    "toy_cnn_lstm": ModelSpec(
-        toy_recurrent.small_lstm, "toy: CNN + LSTM", SMALL, MOTION_INPUT, classes=8
-    ),
-    "skip_rnn": ModelSpec(
-        toy_recurrent.small_skip, "Skip RNN (Campos 2018), small", SMALL, MOTION_INPUT, classes=8
-    ),
+    **TOYS,
     "karpathy_single": ModelSpec(
         karpathy.Fusion, "single frame (Karpathy 2014)", (1, 170, 170), IMAGENET_INPUT, classes=487
     ),
@@ -118,6 +91,9 @@ MODELS: dict[str, ModelSpec] = {
         I3D_INPUT,
         rows=I3D_ROWS,
     ),
+    "i3d_flow": ModelSpec(
+        inception.FlowI3d, "the same on flow", (64, 224, 224), I3D_INPUT, ("flow",), rows=I3D_ROWS
+    ),
     "two_stream_i3d": ModelSpec(
         two_stream.two_stream_i3d,
         "I3D on RGB and on flow",
@@ -126,9 +102,20 @@ MODELS: dict[str, ModelSpec] = {
         ("rgb", "flow"),
         rows=("spatial", "temporal"),
     ),
+    "spatial": ModelSpec(
+        two_stream.spatial_stream, "CNN-M on a frame", (1, 224, 224), IMAGENET_INPUT, classes=101
+    ),
+    "temporal": ModelSpec(
+        two_stream.temporal_stream,
+        "CNN-M on 10 flow fields",
+        (11, 224, 224),
+        IMAGENET_INPUT,
+        ("flow",),
+        101,
+    ),
     "two_stream": ModelSpec(
         two_stream.two_stream,
-        "CNN-M on a frame and on 10 flow fields (Simonyan 2014)",
+        "both, averaged (Simonyan 2014)",
         (11, 224, 224),
         IMAGENET_INPUT,
         ("rgb", "flow"),
@@ -207,16 +194,15 @@ MODELS: dict[str, ModelSpec] = {
         conv_rnn.conv_lstm, "the same with LSTM cells", (16, 112, 112), IMAGENET_INPUT, classes=101
     ),
     "vit": ModelSpec(vit.Vit, "ViT-B/16 per frame", (8, 224, 224), IMAGENET_INPUT, classes=1000),
-    "s3d": ModelSpec(builder("s3d"), "S3D, from torchvision", (16, 224, 224), VIDEO_RESNET_INPUT),
-    "mvit_v1_b": ModelSpec(
-        builder("mvit_v1_b"), "MViT v1, from torchvision", (16, 224, 224), PYTORCHVIDEO_INPUT
-    ),
-    "mvit_v2_s": ModelSpec(
-        builder("mvit_v2_s"), "MViT v2, from torchvision", (16, 224, 224), PYTORCHVIDEO_INPUT
-    ),
-    "swin3d_t": ModelSpec(
-        builder("swin3d_t"), "Video Swin, from torchvision", (16, 224, 224), IMAGENET_INPUT
-    ),
+    **{
+        name: ModelSpec(builder(name), title, (16, 224, 224), expects)
+        for name, title, expects in (
+            ("s3d", "S3D, from torchvision", VIDEO_RESNET_INPUT),
+            ("mvit_v1_b", "MViT v1, from torchvision", PYTORCHVIDEO_INPUT),
+            ("mvit_v2_s", "MViT v2, from torchvision", PYTORCHVIDEO_INPUT),
+            ("swin3d_t", "Video Swin, from torchvision", IMAGENET_INPUT),
+        )
+    },
 }
 
 

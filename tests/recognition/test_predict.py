@@ -1,5 +1,6 @@
 """Views, features, and scenes whose stored flow is all there is."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rcvd.recognition import registry
 from rcvd.recognition.checkpoints import save_weights
 from rcvd.recognition.model_spec import ModelSpec
 from rcvd.recognition.networks.toy import Late
+from rcvd.recognition.networks.two_stream import TwoStream
 from rcvd.recognition.predict import (
     Views,
     class_probabilities,
@@ -110,6 +112,25 @@ def test_random_weights_are_refused_unless_asked_for(tmp_path: Path) -> None:
     again, _, _ = open_network("late_pool", tmp_path / "w.pt", demo=False)
     for key, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[key])
+
+
+def test_streams_trained_each_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(_classes: int) -> TwoStream:
+        return TwoStream(Late(2, width=2), Late(2, width=2, channels=2))
+
+    spec = dataclasses.replace(registry.find("two_stream"), build=tiny)
+    monkeypatch.setitem(registry.MODELS, "two_stream", spec)
+    made = tiny(2)
+    save_weights(made.spatial, tmp_path / "rgb.pt")
+    save_weights(made.temporal, tmp_path / "flow.pt")
+    network, _, _ = open_network(
+        "two_stream", tmp_path / "rgb.pt", False, flow_weights=tmp_path / "flow.pt"
+    )
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, made.state_dict()[key])
+    monkeypatch.setitem(registry.MODELS, "c3d", dataclasses.replace(SMALL, build=Late))
+    with pytest.raises(UserError, match="c3d is one network"):
+        open_network("c3d", tmp_path / "rgb.pt", False, flow_weights=tmp_path / "flow.pt")
 
 
 def test_a_scene_gives_its_stored_flow(flow_scene: Path) -> None:

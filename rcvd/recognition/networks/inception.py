@@ -97,8 +97,8 @@ class Logits(nn.Module):
         return self.conv3d(x)
 
 
-class InceptionI3d(nn.Module):
-    """Clips of RGB (channels 3) or flow (2), values in [-1, 1]; needs 9 frames of 193 or more."""
+class Trunk(nn.Module):
+    """All layers, for 3 or 2 channels; needs 9 frames of 193 pixels or more."""
 
     def __init__(self, classes: int = KINETICS_CLASSES, channels: int = 3) -> None:
         super().__init__()
@@ -127,5 +127,19 @@ class InceptionI3d(nn.Module):
             x = getattr(self, name)(x)
         return self.logits(self.dropout(self.avg_pool(x))).mean((3, 4))
 
-    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+
+class InceptionI3d(Trunk):
+    """Clips of RGB in [-1, 1]."""
+
+    def forward(self, rgb: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
         return self.steps(rgb).mean(2)
+
+
+class FlowI3d(Trunk):
+    """Clips of flow in [-1, 1]."""
+
+    def __init__(self, classes: int = KINETICS_CLASSES) -> None:
+        super().__init__(classes, channels=2)
+
+    def forward(self, flow: Float[Tensor, "b 2 t h w"]) -> Float[Tensor, "b k"]:
+        return self.steps(flow).mean(2)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rcvd.recognition.networks.inception import KINETICS_CLASSES, InceptionI3d
+from rcvd.recognition.networks.inception import KINETICS_CLASSES, FlowI3d, InceptionI3d
 
 STACKED = 10  # flow fields a temporal stream sees
 
@@ -100,12 +100,21 @@ class TwoStream(nn.Module):
         return average_streams(self.spatial(rgb), self.temporal(flow))
 
 
-def two_stream(classes: int, stacked: int = STACKED) -> TwoStream:
-    """CNN-M twice: one frame, and `stacked` flow fields."""
-    temporal = CnnM(classes, 2 * stacked)
-    return TwoStream(Spatial(CnnM(classes)), Temporal(temporal, stacked))
+def spatial_stream(classes: int) -> Spatial:
+    """CNN-M on a frame."""
+    return Spatial(CnnM(classes))
+
+
+def temporal_stream(classes: int, stacked: int = STACKED) -> Temporal:
+    """CNN-M on `stacked` flow fields."""
+    return Temporal(CnnM(classes, 2 * stacked), stacked)
+
+
+def two_stream(classes: int) -> TwoStream:
+    """CNN-M twice: one frame, and ten flow fields."""
+    return TwoStream(spatial_stream(classes), temporal_stream(classes))
 
 
 def two_stream_i3d(classes: int = KINETICS_CLASSES) -> TwoStream:
     """I3D on RGB and I3D on flow, both of the clip's length."""
-    return TwoStream(InceptionI3d(classes), InceptionI3d(classes, channels=2))
+    return TwoStream(InceptionI3d(classes), FlowI3d(classes))
