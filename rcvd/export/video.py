@@ -69,12 +69,15 @@ def write_video(
                     "libx264", rate=Fraction(1 / step).limit_denominator(1001)
                 )
                 stream.height, stream.width = (n + n % 2 for n in picture.shape[:2])
-                stream.pix_fmt, stream.options = "yuv420p", {"crf": QUALITY}
+                stream.pix_fmt = "yuv420p"
+                # x264's assembly and its threads give other bits from one process to the next
+                stream.options = {"crf": QUALITY, "x264-params": "asm=0"}
                 stream.codec_context.time_base = Fraction(1, CLOCK)
-                stream.codec_context.thread_count = 1  # more of them: other bits in each run
+                stream.codec_context.thread_count = 1
             pad = [(0, n % 2) for n in picture.shape[:2]]
             padded = np.pad(picture, [*pad, (0, 0)], mode="edge")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+            frame = frame.reformat(format="yuv420p")
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
             container.mux(stream.encode(frame))
         if stream is not None:

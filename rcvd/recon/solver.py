@@ -64,11 +64,12 @@ def solve(
     options: SolverOptions | None = None,
     intrinsics: Float[Tensor, "4"] | None = None,
     progress: Callable[[str, float], None] | None = None,
+    k1: float = 0.0,
 ) -> Solution:
     """Cameras, deformation and point depths from matches, on the matches' device.
 
     intrinsics: fx, fy, cx, cy if known; they come back untouched. progress: called with what is
-    being done and the share done.
+    being done and the share done. k1: the radial distortion if known, else where it starts.
     """
     options = options or SolverOptions()
     tell = progress or (lambda _what, _share: None)
@@ -78,6 +79,7 @@ def solve(
     state, lost = first_state(
         matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION
     )
+    state = replace(state, k1=torch.full_like(state.k1, k1))
     tell("start", 0.1)
     few = thinned(setting)
     state = start(few, thin_state(state, options.thin))

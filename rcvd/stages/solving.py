@@ -120,7 +120,9 @@ class ClipSolver:
                 advance(round(100 * share) - done)
                 done = round(100 * share)
 
-            solution = solve(matches.to(store.device), options, known, tell)
+            given = self.settings.intrinsics or ()
+            k1 = given[4] if len(given) == 5 else 0.0
+            solution = solve(matches.to(store.device), options, known, tell, k1)
         solved = Solved(solution, disparity_unit(matches))
         logger.info("%s", ", ".join(f"{name} {value}" for name, value in solved.figures.items()))
         return solved

@@ -8,6 +8,7 @@ from made_matches import Made, make, transpose
 from torch import Tensor
 
 from rcvd.geometry.align import umeyama
+from rcvd.geometry.camera import distort
 from rcvd.recon.solver import Solution, SolverOptions, solve
 
 OPTIONS = SolverOptions(grid=(6, 4))
@@ -153,3 +154,18 @@ def test_the_same_input_gives_the_same_bits() -> None:
     a, b = solve(made.matches, OPTIONS), solve(made.matches, OPTIONS)
     assert torch.equal(a.cameras.world_from_cam, b.cameras.world_from_cam)
     assert torch.equal(a.deformation.log_scale, b.deformation.log_scale)
+
+
+def test_known_distortion_is_used_and_kept() -> None:
+    k1 = -0.15
+    made = make(noise=0.1)
+    f, c = made.intrinsics[:2], made.intrinsics[2:]
+
+    def bend(xy: Tensor) -> Tensor:
+        return distort((xy - c) / f, k1) * f + c
+
+    bent = replace(made.matches, xy_i=bend(made.matches.xy_i), xy_j=bend(made.matches.xy_j))
+    solution = solve(bent, OPTIONS, made.intrinsics, k1=k1)
+    ignored = solve(bent, OPTIONS, made.intrinsics)
+    assert 1e-7 < ate(solution, made) < 0.3 * ate(ignored, made)
+    assert solution.cameras.distortion.tolist() == [k1] * made.matches.n_frames

@@ -79,7 +79,7 @@ def whitened(data: Data, stiff: Stiffness, free: Free, state: State, at: State) 
     ids=["shared", "fixed", "zoom-k1", "shift", "turn"],
 )
 def test_step_equals_the_dense_solve(free: Free) -> None:
-    made = make(n=4, points=30, corruption=0.05)
+    made = make(n=4, points=14, corruption=0.05)
     data, state = truth(made)
     # the k1 of `disturbed` also exercises the distortion where it is not an unknown
     state = disturbed(state)
