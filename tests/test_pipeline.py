@@ -159,8 +159,9 @@ def test_contradicting_cameras_are_refused(demo_scene: Path, tmp_path: Path) -> 
 def test_presets_name_only_settings_that_exist() -> None:
     from rcvd.settings import preset_names
 
-    for name in preset_names():
-        pipeline.make_settings(Path("clip.mp4"), name)
+    plain = pipeline.make_settings(Path("clip.mp4"))
+    made = {name: pipeline.make_settings(Path("clip.mp4"), name) for name in preset_names()}
+    assert [name for name in made if made[name] != plain] == ["fast", "paper"]
 
 
 def test_unfinished_scene_says_so(tmp_path: Path, demo_scene: Path) -> None:
