@@ -12,9 +12,9 @@ from rcvd.recognition.train import TrainOptions
 pytestmark = pytest.mark.slow
 
 
-def contest(task: Task, clips: int = 3000, epochs: int = 12) -> Contest:
+def contest(task: Task, clips: int = 2000, epochs: int = 12, side: int = 24) -> Contest:
     options = TrainOptions(epochs=epochs, rate=0.01, clip_norm=1.0)
-    return Contest(task, WorldOptions(12, 24), clips, 1500, 64, 12, options=options)
+    return Contest(task, WorldOptions(12, side), clips, 1500, 32, 12, options=options)
 
 
 def test_look_karpathys_own_order() -> None:
@@ -22,7 +22,8 @@ def test_look_karpathys_own_order() -> None:
 
     Late and single are too near each other there and here to be told apart.
     """
-    found = table(contest("look"), ["early", "late_pool", "single", "slow_fusion"])
+    game = contest("look", clips=4000, side=32)
+    found = table(game, ["early", "late_pool", "single", "slow_fusion"])
     assert found["early"] < min(found["late_pool"], found["single"])
     assert abs(found["late_pool"] - found["single"]) < 0.05
     assert max(found["late_pool"], found["single"]) < found["slow_fusion"]
@@ -37,7 +38,7 @@ def test_joint_more_time_is_better() -> None:
 def test_order_more_flow_is_better() -> None:
     """UCF-101: L=1 73.9, L=5 80.4, L=10 81.0; trajectory 80.2, both ways 81.2."""
     names = ["flow_1", "flow_5", "flow_10", "trajectory_10", "bidirectional_10"]
-    found = table(contest("order", 2000, 8), names)
+    found = table(contest("order", 1000, 8), names)
     assert found["flow_1"] + 0.2 < found["flow_5"] <= found["flow_10"] + 0.02
     assert abs(found["trajectory_10"] - found["flow_10"]) < 0.05
     assert abs(found["bidirectional_10"] - found["flow_10"]) < 0.05
