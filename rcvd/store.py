@@ -7,7 +7,6 @@ after an interruption loses nothing.
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from rcvd import __version__
 from rcvd.errors import UserError
+from rcvd.recipe import changes, key_of, recipe_of
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -201,60 +201,6 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def content_hash(path: Path) -> str:
-    """sha256 of a file's bytes, or of a folder's file names and bytes."""
-    if path.is_dir():
-        digest = hashlib.sha256()
-        for item in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{item.relative_to(path)}\0{content_hash(item)}\n".encode())
-        return digest.hexdigest()
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _recipe_value(value: Any) -> Any:
-    if isinstance(value, Path):
-        if not value.exists():
-            raise UserError(f"{value} does not exist")
-        return {"content": content_hash(value)}
-    if isinstance(value, dict):
-        return {key: _recipe_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_recipe_value(item) for item in value]
-    return value
-
-
-def recipe_of(store: Store, stage: Stage, *sections: Any) -> dict[str, Any]:
-    """Everything the stage's output depends on, as JSON; sections: its own and those of `also`."""
-    own, *others = (_recipe_value(dataclasses.asdict(section)) for section in sections)
-    recipe = {
-        "version": stage.version,
-        "settings": own | dict(zip(stage.also, others, strict=True)),
-        "seed": store.seed,
-        "inputs": {name: store.manifest(name).get("key") for name in stage.inputs},
-    }
-    return json.loads(json.dumps(recipe))
-
-
-def key_of(recipe: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """One text for each value that differs between two recipes."""
-    found = []
-    for name in sorted(old.keys() | new.keys()):
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += changes(a, b, "" if name in ("settings", "inputs") else f"{prefix}{name}.")
-        elif a != b:
-            label = f"{prefix}{name}"
-            short = all(isinstance(x, (int, float, str, bool, type(None))) for x in (a, b))
-            readable = short and not any(isinstance(x, str) and len(x) == 16 for x in (a, b))
-            found.append(f"{label}: {a} -> {b}" if readable else label)
-    return found
-
-
 def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
     """Bring one stage up to date; True if it had work to do.
 
@@ -266,7 +212,10 @@ def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
     for name in stage.inputs:
         if not store.done(name):
             raise RuntimeError(f"stage '{name}' has not finished in {store.root}")
-    recipe = recipe_of(store, stage, *sections)
+    own, *others = (dataclasses.asdict(section) for section in sections)
+    settings = own | dict(zip(stage.also, others, strict=True))
+    keys = {name: store.manifest(name).get("key") for name in stage.inputs}
+    recipe = recipe_of(stage.version, settings, store.seed, keys)
     key = key_of(recipe)
     manifest = store.manifest(stage.name)
     if manifest.get("key") == key and manifest["done"]:

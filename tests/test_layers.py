@@ -12,7 +12,7 @@ LAYERS = (
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
-    ("video", "items", "store"),
+    ("video", "items", "recipe", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "demo", "evaluate", "compare"),

@@ -1,7 +1,9 @@
 """From a clip to a scene on the CPU: bounds on both sides, resuming, files from elsewhere."""
 
+import errno
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,8 +161,9 @@ def test_contradicting_cameras_are_refused(demo_scene: Path, tmp_path: Path) -> 
 def test_presets_name_only_settings_that_exist() -> None:
     from rcvd.settings import preset_names
 
-    for name in preset_names():
-        pipeline.make_settings(Path("clip.mp4"), name)
+    plain = pipeline.make_settings(Path("clip.mp4"))
+    made = {name: pipeline.make_settings(Path("clip.mp4"), name) for name in preset_names()}
+    assert [name for name in made if made[name] != plain] == ["fast", "paper"]
 
 
 def test_unfinished_scene_says_so(tmp_path: Path, demo_scene: Path) -> None:
@@ -170,3 +173,28 @@ def test_unfinished_scene_says_so(tmp_path: Path, demo_scene: Path) -> None:
         _ = scene.cameras
     with pytest.raises(UserError, match="is not a scene folder"):
         rcvd.load(tmp_path)
+
+
+def test_a_full_disk_is_said_and_loses_nothing(
+    demo_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flow stage meets a full disk after a few pairs; the next run goes on from there."""
+    clip = demo_scene.parent / "clip.mp4"
+    write_flow, written = items.write_flow, []
+
+    def until_full(*arguments: Any) -> None:
+        if len(written) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(arguments)
+        write_flow(*arguments)
+
+    monkeypatch.setattr("rcvd.stages.flow.write_flow", until_full)
+    with pytest.raises(UserError, match="is full; free some space and run again"):
+        rcvd.reconstruct(clip, tmp_path / "scene", "fast", until="flow", device="cpu")
+    monkeypatch.undo()
+    folder = tmp_path / "scene" / "run" / "flow"
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*_*.npy")}
+    assert len(before) == 5
+    rcvd.reconstruct(clip, tmp_path / "scene", "fast", until="flow", device="cpu")
+    kept = [path for path, time in before.items() if path.stat().st_mtime_ns == time]
+    assert len(kept) >= 4  # a pair is written in both directions; half of one is written again

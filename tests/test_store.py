@@ -11,7 +11,8 @@ import pytest
 
 from rcvd import store as store_module
 from rcvd.errors import UserError
-from rcvd.store import Stage, Store, Workspace, changes, run_stage, writing
+from rcvd.recipe import changes
+from rcvd.store import Stage, Store, Workspace, run_stage, writing
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,8 @@ def _facts(source: _Source, n_points: int) -> dict[str, Any]:
         "intrinsics_at_source_size": [round(x, 4) for x in at_source[0].tolist()],
         "backends": {name: reports[name]["backend"] for name in ("flow", "depth", "masks")},
         "device": workspace.store.device,
+        "seed": workspace.store.seed,
+        "intrinsics_given": poses["figures"]["focal_known"],
         "verdict": poses["verdict"],
         "figures": {"points": n_points, **poses["figures"]},
         "images": "run/frames/000000.png ..., as named in colmap/images.txt",

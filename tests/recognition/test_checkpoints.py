@@ -75,7 +75,7 @@ def test_c3d_of_mmaction(tmp_path: Path) -> None:
     network = TinyC3D()
     expected = randomised(network)
     torch.save({"state_dict": mmaction(expected), "meta": {}}, tmp_path / "c3d.pth")
-    load_weights(network, "c3d", tmp_path / "c3d.pth")
+    assert load_weights(network, "c3d", tmp_path / "c3d.pth") == []
     check_equal(network, expected)
 
 

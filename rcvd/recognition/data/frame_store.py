@@ -6,7 +6,9 @@ Frames are JPEG or raw bytes, flow int16 in 1/64 px. Each video is a group; see 
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -19,6 +21,20 @@ from rcvd.errors import UserError
 
 FLOW_STEP = 1 / 64  # pixels
 VERSION = 1
+
+
+def load_h5py() -> ModuleType:
+    """The HDF5 library, an extra.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_module("h5py")
+    except ImportError as error:
+        raise UserError(
+            "a packed frame store needs h5py: pip install 'rcvd[recognition]'"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -48,11 +64,9 @@ def pack(path: Path, videos: Iterable[PackedVideo], quality: int | None = 95) ->
 
     The file appears under its name only when it is complete.
     """
-    import h5py
-
     part = path.with_name(path.name + ".part")
     count = 0
-    with h5py.File(part, "w") as file:
+    with load_h5py().File(part, "w") as file:
         file.attrs["version"] = VERSION
         for video in videos:
             group = file.create_group(f"{count:08d}")
@@ -90,9 +104,7 @@ class FrameStore:
 
     def _group(self, video: int) -> Any:
         if self._file is None:
-            import h5py
-
-            self._file = h5py.File(self.path, "r")
+            self._file = load_h5py().File(self.path, "r")
         return self._file[f"{video:08d}"]
 
     def close(self) -> None:
