@@ -26,7 +26,6 @@ app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
 app.command()(evaluate)
 app.command()(compare)
-app.add_typer(recognize_app, name="recognize")
 
 
 @contextmanager
