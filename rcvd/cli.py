@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(recognize_app, name="recognize")
 console = Console(stderr=True)
+INTERRUPTED = 130
 app.command()(evaluate)
 app.command()(compare)
 
@@ -214,6 +215,7 @@ def main() -> None:
     except UserError as error:
         console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from here", markup=False)
-        raise SystemExit(130) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer's own exit after Ctrl-C
+            console.print("interrupted; the same command goes on from here", markup=False)
+        raise

@@ -66,6 +66,24 @@ def assert_resumes_to_the_same(stages: list[str], demo_scene: Path, out: Path) -
     assert [name for name in found if found[name] != expected[name]] == []
 
 
+def test_ctrl_c_says_how_to_go_on(demo_scene: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(demo_scene.parent / "clip.mp4", tmp_path / "scene"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + DEADLINE
+    while not (tmp_path / "scene" / "run" / "flow" / "stage.json").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on from here" in text
+    assert "Traceback" not in text
+
+
 def test_killed_in_two_stages(demo_scene: Path, tmp_path: Path) -> None:
     assert_resumes_to_the_same(["flow", "export"], demo_scene, tmp_path / "scene")
 
