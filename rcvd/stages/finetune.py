@@ -33,7 +33,7 @@ from rcvd.types import Cameras
 logger = logging.getLogger(__name__)
 
 CACHED_FRAMES = 64
-WORSE = 1.02  # a round whose solve fits the flow this much worse than before is not kept
+WORSE = 1.1  # a round whose solve fits the flow this much worse than before is not kept
 
 
 @dataclass(frozen=True)
