@@ -68,6 +68,11 @@ def read_array(path: Path) -> np.ndarray:
         ) from error
 
 
+def write_array(path: Path, values: Tensor) -> None:
+    """A float32 .npy of a tensor."""
+    np.save(path, values.float().cpu().numpy())
+
+
 def read_rgb(path: Path) -> Float[Tensor, "3 h w"]:
     """A frame in [0, 1]."""
     return torch.from_numpy(read_png(path, colour=True)).permute(2, 0, 1).float() / 255

@@ -6,6 +6,7 @@ of the top-left pixel at (0.5, 0.5). z is depth along the camera's +Z, in scene 
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -40,6 +41,10 @@ class Flow:
     displacement: Float[Tensor, "*b h w 2"]
     valid: Bool[Tensor, "*b h w"]
     confidence: Float[Tensor, "*b h w"]
+
+    def to(self, device: torch.device | str) -> "Flow":
+        """The same flow on another device."""
+        return Flow(self.displacement.to(device), self.valid.to(device), self.confidence.to(device))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rcvd.depth.model import DEPTH_MODELS, load_depth
 from rcvd.errors import unknown
-from rcvd.items import array_name
+from rcvd.items import array_name, write_array
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_depth_file
 from rcvd.store import Stage, Workspace, write_json
@@ -66,7 +65,7 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
 
 def _save(workspace: Workspace, k: int, z: torch.Tensor) -> None:
     with workspace.writing(array_name(k)) as part:
-        np.save(part, z.float().cpu().numpy())
+        write_array(part, z)
 
 
 STAGE = Stage("depth", ("frames",), run)

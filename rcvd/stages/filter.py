@@ -6,14 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
 from rcvd.flow.chain import FlowOf, batched, compose, single, stacked
-from rcvd.items import array_name, read_array, read_flow
+from rcvd.items import array_name, read_array, read_flow, write_array
 from rcvd.recon.filter import FilterOptions, filter_frame
 from rcvd.scene import Scene
 from rcvd.store import Stage, Workspace
@@ -65,7 +64,7 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
         return torch.from_numpy(read_array(depth_folder / array_name(k))).to(device)
 
     z_of = lru_cache(2 * settings.options.radius + 2)(load_z)
-    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: _to(read_flow(flow_folder, i, j), device))
+    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
     names = [array_name(k) for k in range(scene.n_frames)]
     todo = [Path(name).stem for name in workspace.missing(f"z/{name}" for name in names)]
     for k in workspace.track([int(stem) for stem in todo], "filter"):
@@ -83,13 +82,9 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     return {"frames": scene.n_frames, "enabled": settings.enabled}
 
 
-def _to(flow: Flow, device: str) -> Flow:
-    return Flow(flow.displacement.to(device), flow.valid.to(device), flow.confidence.to(device))
-
-
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:
     with workspace.writing(name) as part:
-        np.save(part, values.float().cpu().numpy())
+        write_array(part, values)
 
 
 STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run)

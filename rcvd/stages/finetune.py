@@ -18,7 +18,7 @@ from torch import Tensor
 from rcvd.depth.model import DepthModel, load_depth
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
-from rcvd.items import array_name, frame_name, read_mask
+from rcvd.items import array_name, frame_name, read_mask, write_array
 from rcvd.recon.deform import deformed_depth
 from rcvd.recon.finetune import finetune
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
@@ -217,7 +217,7 @@ def _write(workspace: Workspace, scene: Scene, current: _Current) -> None:
     for k in range(scene.n_frames):
         link_file(workspace, poses / "masks" / frame_name(k), f"masks/{frame_name(k)}")
         with workspace.writing(f"z/{array_name(k)}") as part:
-            np.save(part, current.z[k].numpy())
+            write_array(part, current.z[k])
 
 
 STAGE = Stage(

@@ -9,10 +9,18 @@ from typing import Any, Literal
 import torch
 
 from rcvd.errors import UserError, unknown
+from rcvd.flow.chain import single
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
 from rcvd.flow.estimate import estimate_pair
 from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
-from rcvd.flow.pairs import drop_weak_pairs, make_pairs, route, valid_fraction
+from rcvd.flow.pairs import (
+    by_distance,
+    drop_weak_pairs,
+    make_pairs,
+    pair_graph,
+    route,
+    valid_fraction,
+)
 from rcvd.flow.prealign import StartOptions, start_flow
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import inside
@@ -60,7 +68,7 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
         graph = flow_folder_pairs(settings.folder, scene.n_frames)
     else:
         graph = make_pairs(scene.n_frames, settings.rule)
-    todo = [(i, j) for i, j in _near_first(graph) if not _done(workspace, i, j)]
+    todo = [(i, j) for i, j in graph.pairs.tolist() if not _done(workspace, i, j)]
     if settings.folder is not None:
         sizes = Sizes(scene.size, scene.source_size)
         for i, j in workspace.track(todo, "flow"):
@@ -74,11 +82,6 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
     backend = "files" if settings.folder else settings.backend
     logger.info("flow: %s, %d directed pairs, %d kept", backend, len(graph.pairs), len(kept.pairs))
     return {"backend": backend, "pairs": len(graph.pairs), "kept": len(kept.pairs)}
-
-
-def _near_first(graph: PairGraph) -> list[tuple[int, int]]:
-    """Directed pairs by distance, so that a distant pair finds the flows it is chained from."""
-    return sorted(((i, j) for i, j in graph.pairs.tolist()), key=lambda p: (abs(p[0] - p[1]), p))
 
 
 def _done(workspace: Workspace, i: int, j: int) -> bool:
@@ -99,19 +102,19 @@ def _estimate(
     model: FlowModel,
     todo: list[tuple[int, int]],
 ) -> None:
-    frame = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(workspace.store.device))
-    flow_of = lru_cache(CACHED_FRAMES)(lambda i, j: read_flow(workspace.folder, i, j))
+    device, folder = workspace.store.device, workspace.folder
+    frame = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
+    flow_of = lru_cache(CACHED_FRAMES)(lambda i, j: read_flow(folder, i, j).to(device))
     known = {(i, j) for i, j in make_pairs(scene.n_frames, settings.rule).pairs.tolist()}
-    forward_only = [(i, j) for i, j in todo if i < j or (j, i) not in todo]
-    for i, j in workspace.track(forward_only, "flow"):
+    for i, j in workspace.track(by_distance(pair_graph(todo, scene.n_frames)), "flow"):
         starts = [
             start_flow(frame(a), frame(b), route(known, a, b), flow_of, settings.start)
             for a, b in ((i, j), (j, i))
         ]
-        ahead, back = (None if s is None else s[None].to(workspace.store.device) for s in starts)
+        ahead, back = (None if s is None else s[None].to(device) for s in starts)
         pair = estimate_pair(model, frame(i)[None], frame(j)[None], ahead, back, settings.check)
         for (a, b), flow in zip(((i, j), (j, i)), pair, strict=True):
-            _write(workspace, a, b, Flow(flow.displacement[0], flow.valid[0], flow.confidence[0]))
+            _write(workspace, a, b, single(flow))
 
 
 def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings) -> Flow:
@@ -134,11 +137,9 @@ def _drop_weak(workspace: Workspace, graph: PairGraph, min_valid: float) -> Pair
     pairs = [(i, j) for i, j in graph.pairs.tolist()]
     shares = [valid_fraction(read_flow(workspace.folder, i, j).valid) for i, j in pairs]
     kept = drop_weak_pairs(graph, torch.stack(shares), min_valid)
-    weak = [(i, j) for i, j in pairs if abs(i - j) == 1 and shares[pairs.index((i, j))] < min_valid]
-    for i, j in weak:
-        logger.warning(
-            "frames %d -> %d: little of the flow is valid; kept, as neighbours are", i, j
-        )
+    for (i, j), share in zip(pairs, shares, strict=True):
+        if abs(i - j) == 1 and share < min_valid:
+            logger.warning("frames %d -> %d: little valid flow; kept, as neighbours are", i, j)
     if not any(share > 0 for share in shares):
         raise UserError("no flow is valid between any two frames: is this one continuous shot?")
     return kept

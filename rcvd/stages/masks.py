@@ -57,7 +57,7 @@ def _estimate(workspace: Workspace, scene: Scene, backend: str) -> None:
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
     model = load_masks(backend)
     frame_of = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
-    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j))
+    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
     with workspace.store.progress("masks", scene.n_frames) as advance:
         masks = model(frame_of, flow_of, graph)
         for k in range(scene.n_frames):

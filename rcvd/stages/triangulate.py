@@ -18,7 +18,15 @@ from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
 from rcvd.flow.chain import stacked
-from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask, read_pairs
+from rcvd.items import (
+    array_name,
+    frame_name,
+    read_array,
+    read_flow,
+    read_mask,
+    read_pairs,
+    write_array,
+)
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
 from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
@@ -75,11 +83,7 @@ class _Clip:
 
     def flow(self, k: int, targets: list[int]) -> Flow:
         flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])
-        return Flow(
-            flow.displacement.to(self.device),
-            flow.valid.to(self.device),
-            flow.confidence.to(self.device),
-        )
+        return flow.to(self.device)
 
     def around(self, k: int, log_z: Tensor, parallax: tuple[float, ...]) -> Int[Tensor, "k"]:
         """Frames from which the things of frame k are seen displaced about that much."""
@@ -172,7 +176,7 @@ def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
 
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:
     with workspace.writing(name) as part:
-        np.save(part, values.float().cpu().numpy())
+        write_array(part, values)
 
 
 STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run)
