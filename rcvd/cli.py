@@ -1,20 +1,17 @@
 """The command line: verbs only; each imports what it needs, so that --help is quick."""
 
-import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
+from rcvd.cli_batch import batch, reproduce
 from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
+from rcvd.terminal import console, progress_bar, set_up_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,33 +20,11 @@ app = typer.Typer(
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
 app.add_typer(recognize_app, name="recognize")
-console = Console(stderr=True)
 INTERRUPTED = 130
 app.command()(evaluate)
 app.command()(compare)
-
-
-@contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Any]:
-    """A bar with the time left; a total of 0 counts up."""
-    from rich import progress
-
-    columns = (
-        progress.TextColumn("{task.description:>12}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=console, transient=True) as display:
-        task = display.add_task(title, total=total or None)
-        yield lambda count: display.advance(task, count)
-
-
-def set_up_logging(verbose: bool) -> None:
-    handler = RichHandler(console=console, show_path=False, markup=False)
-    logging.basicConfig(level="WARNING", format="%(message)s", datefmt="[%X]", handlers=[handler])
-    logging.getLogger("rcvd").setLevel("DEBUG" if verbose else "INFO")
+app.command()(batch)
+app.command()(reproduce)
 
 
 Video = Annotated[Path, typer.Argument(help="A video file, or a folder of images.")]
@@ -133,6 +108,7 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
 @app.command()
 def status(scene: SceneFolder) -> None:
     """Show each stage of a scene: done, unfinished, stale and why; seconds and size."""
+    from rich.console import Console
     from rich.table import Table
 
     from rcvd.status import stage_states

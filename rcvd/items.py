@@ -4,6 +4,8 @@ flow: int16 .npy h w 2 in 1/64 px beside a .png of the confidence (0 = not valid
 non-zero = moving; depth and confidence: float32 .npy; frames: 8-bit RGB .png.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,10 +14,20 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.arrays import read_npy
 from rcvd.errors import UserError
 from rcvd.types import Flow, PairGraph
 
 FLOW_STEP = 1 / 64  # pixels; int16 then reaches 512 px
+
+
+@contextmanager
+def _made_by_us() -> Iterator[None]:
+    """What to do about a damaged item that a stage wrote."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; delete its folder to have it made again") from error
 
 
 def frame_name(k: int) -> str:
@@ -46,11 +58,11 @@ def read_png(path: Path, *, colour: bool = False) -> np.ndarray:
     Raises:
         UserError: missing or damaged.
     """
-    data = np.fromfile(path, np.uint8) if path.exists() else np.empty(0, np.uint8)
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
     flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
     image = cv2.imdecode(data, flag) if data.size else None
     if image is None:
-        raise UserError(f"{path} is missing or damaged; delete its folder to have it made again")
+        raise UserError(f"{path} is missing or damaged")
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
 
 
@@ -60,12 +72,8 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         UserError: missing or damaged.
     """
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path} is missing or damaged; delete its folder to have it made again"
-        ) from error
+    with _made_by_us():
+        return read_npy(path)
 
 
 def write_array(path: Path, values: Tensor) -> None:
@@ -75,7 +83,8 @@ def write_array(path: Path, values: Tensor) -> None:
 
 def read_rgb(path: Path) -> Float[Tensor, "3 h w"]:
     """A frame in [0, 1]."""
-    return torch.from_numpy(read_png(path, colour=True)).permute(2, 0, 1).float() / 255
+    with _made_by_us():
+        return torch.from_numpy(read_png(path, colour=True)).permute(2, 0, 1).float() / 255
 
 
 def write_mask(path: Path, mask: Bool[Tensor, "h w"]) -> None:
@@ -83,7 +92,8 @@ def write_mask(path: Path, mask: Bool[Tensor, "h w"]) -> None:
 
 
 def read_mask(path: Path) -> Bool[Tensor, "h w"]:
-    return torch.from_numpy(read_png(path) > 0)
+    with _made_by_us():
+        return torch.from_numpy(read_png(path) > 0)
 
 
 def write_flow(confidence_png: Path, flow_npy: Path, flow: Flow) -> None:
@@ -104,7 +114,8 @@ def read_flow(folder: Path, i: int, j: int) -> Flow:
     """
     stem = pair_name(i, j)
     steps = torch.from_numpy(read_array(folder / f"{stem}.npy"))
-    level = torch.from_numpy(read_png(folder / f"{stem}.png"))
+    with _made_by_us():
+        level = torch.from_numpy(read_png(folder / f"{stem}.png"))
     return Flow(steps.float() * FLOW_STEP, level > 0, level.float() / 255)
 
 

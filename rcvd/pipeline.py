@@ -29,14 +29,16 @@ from rcvd.stages.poses import STAGE as POSES
 from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
-from rcvd.store import Progress, Stage, Store, no_progress, run_stage
+from rcvd.store import SETTINGS, Progress, Stage, Store, no_progress, run_stage, write_json
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One section per stage, named like it. device: auto, cpu, cuda or cuda:N."""
+    """One section per stage, named like it. device: auto, cpu, cuda or cuda:N. threads: of torch
+    on the CPU (0: torch decides); with the same number a run repeats bit by bit.
+    """
 
     frames: FramesSettings
     flow: FlowSettings = field(default_factory=FlowSettings)
@@ -48,7 +50,12 @@ class Settings:
     filter: FilterSettings = field(default_factory=FilterSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     device: str = "auto"
+    threads: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise UserError(f"threads {self.threads}: give a number of threads, or 0")
 
 
 STAGES: tuple[Stage, ...] = (
@@ -101,9 +108,12 @@ def run(
     if not settings.frames.video.exists():
         raise UserError(f"{settings.frames.video} does not exist")
     is_new = store.open()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     logger.info("device: %s", store.device)
     try:
         with store.locked():
+            write_json(store.run_folder / SETTINGS, settings_module.as_data(settings))
             for stage in STAGES[: names.index(until) + 1 if until else None]:
                 torch.manual_seed(settings.seed)
                 sections = (getattr(settings, name) for name in (stage.name, *stage.also))

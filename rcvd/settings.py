@@ -121,6 +121,19 @@ def _dataclass_in(hint: Any) -> Any:
     return next((option for option in options if dataclasses.is_dataclass(option)), None)
 
 
+def as_data(settings: Any) -> dict[str, Any]:
+    """The settings as a layer of JSON values that builds them again; paths become absolute."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value.resolve())
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return plain(dataclasses.asdict(settings))
+
+
 def as_yaml(settings: Any, keys: Sequence[str] = ()) -> str:
     """The settings as YAML, whole or only the named sections."""
     content = TypeAdapter(type(settings)).dump_python(settings, mode="json")

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from rcvd import __version__
 from rcvd.errors import UserError
+from rcvd.provenance import environment
 from rcvd.recipe import changes, key_of, recipe_of
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ T = TypeVar("T")
 MANIFEST = "stage.json"
 REPORT = "report.json"
 MARKER = "rcvd.json"
+SETTINGS = "settings.json"  # those of the last run, whole
 
 Advance = Callable[[int], None]
 """Call it with the number of items finished since the last call."""
@@ -227,7 +229,7 @@ def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
     report = {
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "device": store.device,
+        **environment(store.device),
         **numbers,
     }
     write_json(store.folder(stage.name) / REPORT, report)

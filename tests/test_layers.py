@@ -6,17 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "weights"),
+    ("errors", "types", "weights", "arrays"),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
-    ("video", "items", "recipe", "store"),
+    ("video", "items", "recipe", "provenance", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "demo", "evaluate", "compare"),
-    ("cli", "cli_evaluate", "cli_recognize", "cli_recognize_data"),
+    ("status", "demo", "evaluate", "compare", "batch", "reproduce"),
+    ("terminal",),
+    ("cli", "cli_evaluate", "cli_recognize", "cli_recognize_data", "cli_batch"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd import arrays
 from rcvd.errors import UserError
 from rcvd.evaluation.files import (
     IMAGES,
@@ -73,12 +74,7 @@ def read_npy(path: Path) -> Float[Tensor, "h w"]:
     Raises:
         UserError: missing, unreadable, or not a 2-D array of numbers.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable .npy file ({error})") from error
+    values = arrays.read_npy(path)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise UserError(f"{path}: {values.dtype} {values.shape} instead of a 2-D array of numbers")
     return torch.from_numpy(np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0))

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 from rcvd.types import Cameras
 
@@ -34,11 +35,7 @@ def read_cameras(path: Path) -> tuple[Cameras, Float[Tensor, "t"]]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is written at the end of `rcvd reconstruct`")
-    try:
-        with np.load(path) as data:
-            arrays = {name: data[name] for name in FIELDS}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a cameras.npz of a scene ({error})") from error
+    arrays = read_npz(path, FIELDS)
     tensors = {name: torch.from_numpy(arrays[name].astype(np.float64)) for name in FIELDS[:4]}
     t = len(arrays["world_from_cam"])
     shapes = {"world_from_cam": (t, 4, 4), "intrinsics": (t, 4), "distortion": (t,), "times": (t,)}

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 
 PNG_MAX = 65535
@@ -26,13 +27,8 @@ def read_depth(path: Path) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     Raises:
         UserError: no such file, or not one of ours.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with np.load(path) as data:
-            return torch.from_numpy(data["z"]), torch.from_numpy(data["confidence"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a depth file of a scene ({error})") from error
+    data = read_npz(path, ("z", "confidence"))
+    return torch.from_numpy(data["z"]), torch.from_numpy(data["confidence"])
 
 
 def png_unit(z_max: float) -> float:

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.arrays import read_npy
 from rcvd.errors import UserError
 from rcvd.flow.pairs import pair_graph
-from rcvd.items import array_name, frame_name, pair_name, read_array, read_png
+from rcvd.items import array_name, frame_name, pair_name, read_png
 from rcvd.types import PairGraph
 
 
@@ -38,7 +39,7 @@ def read_depth_file(folder: Path, k: int, sizes: Sizes) -> Float[Tensor, "h w"]:
         UserError: missing, wrong shape, not finite or negative.
     """
     path = _existing(folder / array_name(k))
-    z = _finite(path, read_array(path))
+    z = _finite(path, read_npy(path))
     sizes.check(path, z.shape)
     if (z < 0).any() or not (z > 0).any():
         raise UserError(f"{path} must hold depth along +Z: positive, or 0 where unknown")
@@ -88,7 +89,7 @@ def read_flow_file(folder: Path, i: int, j: int, sizes: Sizes) -> Float[Tensor, 
         UserError: missing, wrong shape or not finite.
     """
     path = _existing(folder / f"{pair_name(i, j)}.npy")
-    flow = _finite(path, read_array(path))
+    flow = _finite(path, read_npy(path))
     if flow.ndim != 3 or flow.shape[2] != 2:
         raise UserError(f"{path} has shape {flow.shape}; expected height, width, 2 (x, y)")
     sizes.check(path, flow.shape[:2])

@@ -1,5 +1,6 @@
-"""Arrays out of .npy and .npz files, with one clear line where something is wrong."""
+"""What arrays of other systems mean: poses, intrinsics, depth."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,30 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.errors import UserError
-
-
-def load_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The named arrays of an .npz file.
-
-    Raises:
-        UserError: missing, unreadable, or without one of them.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError(f"{path}: not readable or without {', '.join(names)} ({error})") from error
-
 
 def has_arrays(path: Path, names: Sequence[str]) -> bool:
     """True for an .npz file that holds arrays of these names."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return set(names) <= set(getattr(data, "files", ()))
-    except (OSError, ValueError, EOFError):
+        with zipfile.ZipFile(path) as archive:
+            return {f"{name}.npy" for name in names} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
         return False
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rcvd.arrays import read_npz
 from rcvd.evaluation.files import sorted_files
 from rcvd.evaluation.folder import read_npy
-from rcvd.evaluation.importers.arrays import load_arrays, pinhole, square_poses
+from rcvd.evaluation.importers.arrays import pinhole, square_poses
 from rcvd.evaluation.sequence import Prediction
 
 
@@ -17,7 +18,7 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Prediction:
     """Raises UserError where a file is missing or damaged."""
     files = sorted_files(path / "camera", (".npz",), "CUT3R cameras")
-    cameras = [load_arrays(file, ("pose", "intrinsics")) for file in files]
+    cameras = [read_npz(file, ("pose", "intrinsics")) for file in files]
     depths = [path / "depth" / f"{file.stem}.npy" for file in files]
     size = None
     if depths[0].is_file():

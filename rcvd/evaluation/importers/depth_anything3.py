@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 from rcvd.evaluation.importers.arrays import (
     depth_map,
     has_arrays,
-    load_arrays,
     pinhole,
     square_poses,
 )
@@ -42,7 +42,7 @@ def read(path: Path) -> Prediction:
     archive = _archive(path)
     if archive is None:
         return _read_streaming(path)
-    data = load_arrays(archive, NAMES)
+    data = read_npz(archive, NAMES)
     depths, poses = data["depth"], data["extrinsics"]
     if depths.ndim != 3 or len(depths) != len(poses):
         raise UserError(f"{archive}: {depths.shape} depths do not fit {len(poses)} cameras")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 from rcvd.evaluation.importers.arrays import (
     depth_map,
     has_arrays,
-    load_arrays,
     pinhole,
     square_poses,
 )
@@ -21,7 +21,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Prediction:
     """Raises UserError where the file is missing, damaged, or its parts do not fit together."""
-    data = load_arrays(path, NAMES)
+    data = read_npz(path, NAMES)
     depths, poses = data["depths"], data["cam_c2w"]
     if depths.ndim != 3 or len(depths) != len(poses):
         raise UserError(f"{path}: {depths.shape} depths do not fit {len(poses)} cameras")

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
-from rcvd.evaluation.importers.arrays import depth_map, load_arrays, square_poses
+from rcvd.evaluation.importers.arrays import depth_map, square_poses
 from rcvd.evaluation.importers.exr import decode_exr
 from rcvd.evaluation.sequence import Prediction
 
@@ -28,7 +29,7 @@ def read(path: Path) -> Prediction:
     if len(files) != 1:
         names = ", ".join(f.stem for f in files) or "none"
         raise UserError(f"{path}: one ViPE sequence expected, found {names}; keep one in a folder")
-    pose = load_arrays(files[0], ("data", "inds"))
+    pose = read_npz(files[0], ("data", "inds"))
     count = int(pose["inds"].max()) + 1
     poses = torch.full((count, 4, 4), torch.nan, dtype=torch.float64)
     poses[torch.from_numpy(pose["inds"].astype(np.int64))] = square_poses(pose["data"])
@@ -46,7 +47,7 @@ def read(path: Path) -> Prediction:
 
 
 def _intrinsics(path: Path, count: int) -> Float[Tensor, "t 4"]:
-    data = load_arrays(path, ("data", "inds"))
+    data = read_npz(path, ("data", "inds"))
     rows = torch.full((count, 4), torch.nan, dtype=torch.float64)
     kept = data["inds"] < count
     values = torch.from_numpy(data["data"][kept][:, :4].astype(np.float64))

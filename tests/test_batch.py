@@ -1,0 +1,165 @@
+"""Many clips: found, named, kept apart, tried again; the same scenes as one by one."""
+
+import json
+import os
+import time
+from pathlib import Path
+from threading import Thread
+
+import psutil
+import pytest
+
+from rcvd import batch, pipeline
+from rcvd.batch import Job, Outcome, Resources, find_clips, run_batch, scene_folders
+from rcvd.cli_batch import number_of_bytes
+from rcvd.errors import UserError
+from rcvd.export.video import write_video
+from rcvd.reproduce import compare_folders
+from rcvd.synthetic import make_sequence
+
+TINY = (72, 120)
+DEADLINE = 300.0
+
+
+def write_clips(folder: Path, n: int, frames: int = 6) -> list[Path]:
+    """Short exact clips of different scenes."""
+    folder.mkdir()
+    paths = [folder / f"clip{k}.mp4" for k in range(n)]
+    for k, path in enumerate(paths):
+        sequence = make_sequence("demo", k, frames, TINY)
+        pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        write_video(path, iter(pictures), sequence.times)
+    return paths
+
+
+def jobs_of(clips: list[Path], out: Path) -> list[Job]:
+    folders = scene_folders(clips, out)
+    return [
+        Job(clip, to, "fast", ({"device": "cpu"},)) for clip, to in zip(clips, folders, strict=True)
+    ]
+
+
+def test_clips_are_found_by_name_wildcard_and_list(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mov"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_text("# my clips\nc.mov\n\na.mp4\n")
+    found = find_clips([str(tmp_path / "*.mp4"), str(tmp_path / "list.txt")])
+    assert [path.name for path in found] == ["a.mp4", "b.mp4", "c.mov"]
+    (tmp_path / "list.txt").write_text("gone.mp4\n")
+    for source, text in (
+        ("*.avi", "matches nothing"),
+        ("x.mp4", "x.mp4 does not exist"),
+        ("list.txt", "gone.mp4 does not exist"),
+        ("none.txt", "cannot be read as a list"),
+    ):
+        with pytest.raises(UserError, match=text):
+            find_clips([str(tmp_path / source)])
+
+
+def test_scene_folders_are_apart(tmp_path: Path) -> None:
+    clips = [tmp_path / "x" / "clip.mp4", tmp_path / "y" / "clip.mp4", tmp_path / "z.mp4"]
+    names = [folder.name for folder in scene_folders(clips, tmp_path / "out")]
+    assert names == ["x_clip", "y_clip", "z"]
+    with pytest.raises(UserError, match="rename one of them"):
+        scene_folders([tmp_path / "clip.mp4", tmp_path / "clip.mov"], tmp_path)
+
+
+def test_amounts_of_memory() -> None:
+    assert number_of_bytes("4G") == 4 * 2**30
+    assert number_of_bytes("500mb") == 500 * 2**20
+    assert number_of_bytes("0") == 0
+    for text in ("lots", "-1G", "", "nan"):
+        with pytest.raises(UserError, match="as 4G or 500M"):
+            number_of_bytes(text)
+
+
+def die_twice(job: Job) -> Outcome:
+    """Stands in for a reconstruction whose process is killed at the first two attempts."""
+    with job.video.open("a") as stream:
+        stream.write("x")
+    if job.video.stat().st_size < 3:
+        os._exit(9)
+    return Outcome(job.out.name, "done")
+
+
+def test_a_clip_whose_process_died_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "reconstruct_one", die_twice)
+    clips = [tmp_path / "a", tmp_path / "b"]
+    for clip in clips:
+        clip.touch()
+    heard: list[Outcome] = []
+    outcomes = run_batch(
+        jobs_of(clips, tmp_path / "out"), Resources(jobs=2, attempts=3), report=heard.append
+    )
+    assert [(one.state, one.attempts) for one in outcomes] == [("done", 3), ("done", 3)]
+    assert len(heard) == 2
+    for clip in clips:
+        clip.write_text("")
+    died = run_batch(jobs_of(clips, tmp_path / "out"), Resources(attempts=2))
+    assert [(one.state, one.attempts) for one in died] == [("died", 2), ("died", 2)]
+    assert "its process died 2 times" in died[0].message
+
+
+def test_unknown_engine_is_named() -> None:
+    with pytest.raises(UserError, match="choose local, ray or ray:ADDRESS"):
+        run_batch([], Resources(), "slurm")
+
+
+def test_a_batch_leaves_a_scene_or_a_reason_for_each_clip(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips", 1, frames=4)
+    (tmp_path / "clips" / "poem.mp4").write_text("no video")
+    clips.append(tmp_path / "clips" / "poem.mp4")
+    table = batch.StatusTable(tmp_path)
+    run_batch(jobs_of(clips, tmp_path / "out"), Resources(jobs=2), report=table.add)
+    rows = {row["name"]: row for row in json.loads((tmp_path / "batch.json").read_text())}
+    assert rows["clip0"]["state"] == "done"
+    assert rows["clip0"]["frames"] == 4
+    assert rows["poem"]["state"] == "refused"
+    assert "is not a video" in rows["poem"]["message"]
+    assert not (tmp_path / "out" / "poem").exists()
+    assert "is not a video" in (tmp_path / "out" / "poem.log").read_text()
+
+
+def kill_worker_of(log: Path) -> None:
+    """Kill, once, the process that has this log open."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        for process in psutil.process_iter():
+            try:
+                names = [entry.path for entry in process.open_files()]
+            except psutil.Error:
+                continue
+            if str(log) in names and (log.with_suffix("") / "run" / "masks").exists():
+                process.kill()
+                return
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_eight_clips_and_a_killed_worker(engine: str, tmp_path: Path) -> None:
+    """All eight scenes equal those of single runs, though one worker is killed in the middle."""
+    ray = pytest.importorskip("ray") if engine == "ray" else None
+    if ray is not None:
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    clips = write_clips(tmp_path / "clips", 8)
+    jobs = jobs_of(clips, tmp_path / "out")
+    killer = Thread(target=kill_worker_of, args=(jobs[3].log,))
+    killer.start()
+    try:
+        outcomes = run_batch(jobs, Resources(jobs=2, cores=1), engine)
+    finally:
+        killer.join()
+        if ray is not None:
+            ray.shutdown()
+    assert [one.state for one in outcomes] == ["done"] * 8
+    assert jobs[3].log.read_text().count("reconstructing") == 2
+    for job in jobs:
+        alone = tmp_path / "alone" / job.out.name
+        layers = ({"device": "cpu", "threads": 1},)
+        pipeline.run(pipeline.make_settings(job.video, "fast", *layers), alone)
+        comparison = compare_folders(job.out, alone)
+        assert comparison.same, comparison
+        assert comparison.files > 60
