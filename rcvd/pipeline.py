@@ -105,8 +105,11 @@ def run(
     if until is not None and until not in names:
         raise unknown("stage", until, names)
     store = Store(out, progress, pick_device(settings.device), settings.seed)
-    if not settings.frames.video.exists():
-        raise UserError(f"{settings.frames.video} does not exist")
+    video = settings.frames.video
+    if not video.exists():
+        raise UserError(f"{video} does not exist")
+    if not (video.is_file() or video.is_dir()):
+        raise UserError(f"{video} is neither a file nor a folder of images")
     is_new = store.open()
     if settings.threads:
         torch.set_num_threads(settings.threads)

@@ -101,7 +101,8 @@ def resize_rgb(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _folder_frames(folder: Path, source: FrameSource) -> Iterator[tuple[np.ndarray, float]]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = (p for p in folder.iterdir() if p.is_file())
+    names = sorted(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     first: tuple[int, int] | None = None
@@ -110,6 +111,8 @@ def _folder_frames(folder: Path, source: FrameSource) -> Iterator[tuple[np.ndarr
             with Image.open(name) as image:
                 upright = ImageOps.exif_transpose(image)
                 rgb = _rgb_from_pil(upright)
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{name} has far too many pixels for a frame; make it smaller") from error
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise UserError(f"{name} cannot be read as an image; mend or remove it") from error
         first = first or rgb.shape[:2]
