@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from rcvd.cli_recognize import Device, RecipeFile, Set, app, read_recipe, say
+from rcvd import cli_recognize_judge
+from rcvd.cli_recognize import Device, MotionOption, RecipeFile, Set, read_recipe, say
+
+app = cli_recognize_judge.app
 
 
 @app.command()
@@ -16,6 +19,7 @@ def pack(
     folder: Annotated[Path, typer.Argument(help="One folder a class of videos or scene folders.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .h5 to write.")],
     short_side: Annotated[int, typer.Option(help="Resize frames to this.")] = 256,
+    motion: MotionOption = "plain",
     ucf101: Annotated[Path | None, typer.Option(help="A split of UCF-101.")] = None,
     kinetics: Annotated[Path | None, typer.Option(help="A csv of Kinetics.")] = None,
 ) -> None:
@@ -26,7 +30,7 @@ def pack(
 
     kind = "ucf101" if ucf101 else "kinetics" if kinetics else "folder"
     videos = read_list(kind, folder, ucf101 or kinetics)
-    count = write(out, packed_videos(videos, short_side))
+    count = write(out, packed_videos(videos, short_side, motion))
     say(f"{out}: {count} videos")
 
 
