@@ -83,3 +83,22 @@ def contest(
     for name in names:
         share = games.table(game, [name], range(seeds), pick_device(device))[name]
         say(f"{task:6} {name:18} {share:.3f}")
+
+
+@app.command()
+def orders(
+    only: Annotated[
+        str, typer.Option(help="look, joint, flow, streams or rates; empty: all.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Train the networks of the lectures' tables; print which of their orders hold."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition import orders as tables
+
+    for name in [only] if only else tables.ORDERS:
+        order = tables.order_named(name)
+        scores = tables.measure(order, range(seeds), pick_device(device))
+        for line in tables.report_lines(name, order, scores):
+            say(line)

@@ -53,7 +53,7 @@ def test_kinetics_test_labels_are_those_of_the_training_list(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (DataOptions("store"), "data.train: say where the train store is"),
+        (DataOptions("store"), "data.train: say where the train set is"),
         (DataOptions("folder"), "data.train: say where the train set is"),
         (DataOptions("ucf101", Path("split.txt")), "data.root: say where the videos are"),
     ],
