@@ -65,12 +65,18 @@ class ToySlowFast(nn.Module):
         self.pool = nn.MaxPool3d((1, 4, 4))
         self.fc = nn.Linear(2 * (width + thin), classes)
 
-    def forward(self, rgb: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
+    def maps(
+        self, rgb: Float[Tensor, "b 3 t h w"]
+    ) -> tuple[Float[Tensor, "b c ts h2 w2"], Float[Tensor, "b d t h2 w2"]]:
+        """What the slow and the fast pathway end in."""
         slow = self.pool(self.norms[0](self.slow1(rgb[:, :, ::ALPHA])).relu())
         fast = self.pool(self.norms[1](self.fast1(rgb)).relu())
         fused = self.norms[2](self.lateral(fast)).relu()
         slow = self.norms[3](self.slow2(torch.cat([slow, fused], 1))).relu()
-        fast = self.norms[4](self.fast2(fast)).relu()
+        return slow, self.norms[4](self.fast2(fast)).relu()
+
+    def forward(self, rgb: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
+        slow, fast = self.maps(rgb)
         return self.fc(torch.cat([slow.mean((2, 3, 4)), fast.mean((2, 3, 4))], 1))
 
 
