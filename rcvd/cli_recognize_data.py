@@ -1,17 +1,11 @@
-"""`rcvd recognize pack | bench-io | synth | contest`: what makes and measures data.
-
-The app with all verbs is this module's.
-"""
+"""`rcvd recognize pack | bench-io | synth | contest | orders`: what makes and measures data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rcvd import cli_recognize_judge
-from rcvd.cli_recognize import Device, MotionOption, RecipeFile, Set, read_recipe, say
-
-app = cli_recognize_judge.app
+from rcvd.cli_recognize import Device, MotionOption, RecipeFile, Set, app, read_recipe, say
 
 
 @app.command()

@@ -47,6 +47,8 @@ def prepare_views(
     Raises:
         UserError: the network takes flow and there is none.
     """
+    if "boxes" in spec.inputs:
+        raise UserError("this network scores boxes; use it with: rcvd recognize detect")
     if "flow" in spec.inputs and not source.has_flow:
         raise UserError("this network takes flow; give a scene folder made by rcvd reconstruct")
     length, *window = spec.clip

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -171,16 +171,14 @@ def make_loader(recipe: Recipe, part: Part) -> Loader:
 
 def write_card(folder: Path, recipe: Recipe) -> None:
     """model.json beside the weights: which network they belong to, and its labels."""
-    folder.mkdir(parents=True, exist_ok=True)
-    card = {
-        "model": recipe.model,
-        "classes": number_of_classes(recipe),
-        "names": class_names(recipe),
-        "norm": recipe.norm,
-        "stack": recipe.data.stack,
-        "train": asdict(recipe.train),
-    }
-    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n")
+    card = Card(
+        recipe.model,
+        number_of_classes(recipe),
+        class_names(recipe),
+        recipe.norm,
+        recipe.data.stack,
+    )
+    save_card(folder, card, asdict(recipe.train))
 
 
 @dataclass(frozen=True)
@@ -192,6 +190,12 @@ class Card:
     names: tuple[str, ...]
     norm: Norm = "bn"
     stack: Stack = "flow"
+
+
+def save_card(folder: Path, card: Card, train: dict[str, Any]) -> None:
+    """model.json of a folder of weights. train: how they were trained."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).write_text(json.dumps(asdict(card) | {"train": train}, indent=1) + "\n")
 
 
 def read_card(weights: Path) -> Card | None:

@@ -12,6 +12,7 @@ from rcvd.recognition.model_spec import (
     ModelSpec,
 )
 from rcvd.recognition.networks import (
+    action_detector,
     c3d,
     conv_rnn,
     inception,
@@ -28,10 +29,12 @@ from rcvd.recognition.networks import (
 from rcvd.recognition.networks.torchvision_video import builder
 from rcvd.recognition.preprocessing import (
     C3D_INPUT,
+    DETECTOR_INPUT,
     I3D_INPUT,
     IMAGENET_INPUT,
     MOTION_INPUT,
     PYTORCHVIDEO_INPUT,
+    SLOW_INPUT,
     VIDEO_RESNET_INPUT,
 )
 from rcvd.recognition.toy_registry import TOYS
@@ -204,6 +207,34 @@ MODELS: dict[str, ModelSpec] = {
         )
     },
 }
+MODELS |= {
+    "slowfast_ava": ModelSpec(
+        action_detector.slowfast_detector,
+        "SlowFast R50 8x8 with a region head",
+        (32, 256, 256),
+        PYTORCHVIDEO_INPUT,
+        action_detector.BOX_INPUTS,
+        action_detector.AVA_CLASSES,
+        (*SLOWFAST_ROWS[:-2], "blocks.6"),
+    ),
+    "slow_ava": ModelSpec(
+        action_detector.slow_detector,
+        "slow pathway R50 with a region head",
+        (8, 256, 256),
+        SLOW_INPUT,
+        action_detector.BOX_INPUTS,
+        action_detector.AVA_CLASSES,
+        RESNET_ROWS[:6],
+    ),
+    "toy_detector": ModelSpec(
+        action_detector.ToyDetector,
+        "toy: two frame rates and a region head",
+        (10, 64, 64),
+        DETECTOR_INPUT,
+        action_detector.BOX_INPUTS,
+        6,
+    ),
+}
 
 
 def find(name: str) -> ModelSpec:
@@ -232,5 +263,10 @@ def build_on_meta(name: str) -> nn.Module:
 def example_inputs(spec: ModelSpec, device: str = "meta") -> dict[str, Tensor]:
     """One clip of the published size, by input name."""
     t, h, w = spec.clip
-    shapes = {"rgb": (1, 3, t, h, w), "flow": (1, 2, t - 1, h, w)}
-    return {name: torch.zeros(shapes[name], device=device) for name in spec.inputs}
+    made = {
+        "rgb": torch.zeros(1, 3, t, h, w, device=device),
+        "flow": torch.zeros(1, 2, t - 1, h, w, device=device),
+        "boxes": torch.tensor([[0.0, 0.0, w, h]], device=device),
+        "clip": torch.zeros(1, dtype=torch.int64, device=device),
+    }
+    return {name: made[name] for name in spec.inputs}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer import Typer
 
-from rcvd.cli_recognize_data import app
+from rcvd.cli_recognize_verbs import app
 from rcvd.errors import UserError
 from rcvd.recognition.data.frame_store import FrameStore
 

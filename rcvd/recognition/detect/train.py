@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from rcvd.recognition.motion.programmes import STILL, PairClips, make_pairs
 from rcvd.recognition.networks.action_detector import ToyDetector
+from rcvd.recognition.preprocessing import DETECTOR_INPUT
 from rcvd.recognition.train import rate_factor
 
-COLOUR_MEAN, COLOUR_STD = 0.5, 0.25
 JITTER = 1.5  # pixels: boxes of a scene's masks are not exact
 
 
@@ -24,11 +24,6 @@ class DetectorOptions:
     side: int = 64
     rate: float = 0.01
     seed: int = 0
-
-
-def colours(rgb: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b 3 t h w"]:
-    """RGB in [0, 1] as the detector was trained on it."""
-    return (rgb - COLOUR_MEAN) / COLOUR_STD
 
 
 def centre_boxes(
@@ -54,7 +49,7 @@ def train_detector(
         boxes, clip, label = centre_boxes(clips)
         boxes = boxes + JITTER * torch.randn_like(boxes)
         target = nn.functional.one_hot(label, STILL).float()
-        logits = network(colours(clips.rgb), boxes, clip)
+        logits = network(DETECTOR_INPUT.colours(clips.rgb), boxes, clip)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
         for group in optimiser.param_groups:
             group["lr"] = options.rate * rate_factor(step, options.steps, 0.1)

@@ -18,6 +18,7 @@ from rcvd.recognition.networks.toy_slowfast import ToySlowFast
 
 AVA_CLASSES = 80
 ROI = 7
+BOX_INPUTS = ("rgb", "boxes", "clip")  # forward's arguments
 
 
 class RoiHead(nn.Module):
@@ -156,8 +157,8 @@ class ToyDetector(BoxNetwork):
     def __init__(self, classes: int, width: int = 16, bank: BankOperator | None = None) -> None:
         super().__init__()
         self.trunk = ToySlowFast(classes, width, norm="bn")
-        self.trunk.fc, features = nn.Identity(), self.trunk.fc.in_features
-        self.proj = RoiHead(features, classes, 0.0, bank)
+        self.proj = RoiHead(self.trunk.fc.in_features, classes, 0.0, bank)
+        del self.trunk.fc
 
     @property
     def head(self) -> RoiHead:
