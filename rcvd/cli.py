@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from rcvd.cli_evaluate import compare, evaluate
+from rcvd.cli_flow import app as flow_app
 from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
 app.add_typer(recognize_app, name="recognize")
+app.add_typer(flow_app, name="flow")
 console = Console(stderr=True)
 INTERRUPTED = 130
 app.command()(evaluate)
