@@ -54,7 +54,8 @@ def prepare_views(
     length, *window = spec.clip
     crop, short = (window[0], window[1]), max(spec.preprocessing.short_side, *window)
     stride = 1 if "flow" in spec.inputs else spec.preprocessing.stride
-    for index in uniform_clips(source.n_frames, ClipShape(length, stride, "clamp"), views.clips):
+    shape = ClipShape(length, stride, "clamp", spec.spread)
+    for index in uniform_clips(source.n_frames, shape, views.clips):
         clip = source.rgb(index.tolist())[None]
         size = short_side_size((clip.shape[3], clip.shape[4]), short)
         inputs = {"rgb": spec.preprocessing.colours(resize_clip(clip, size))}

@@ -153,7 +153,8 @@ def make_samples(recipe: Recipe, part: Part) -> Samples:
     if data.kind == "motionworld":
         made = make_clips(data.task, *world_of(recipe, part))
         return ClipsInMemory(made.rgb, made.flow, made.label)
-    shape = ClipShape(length, 1 if "flow" in spec.inputs else spec.preprocessing.stride)
+    stride = 1 if "flow" in spec.inputs else spec.preprocessing.stride
+    shape = ClipShape(length, stride, spread=spec.spread)
     short = max(spec.preprocessing.short_side, *window)
     reach = (short, short * 5 // 4) if part == "train" else (short, short)
     changes = Augmentation(min(window), reach, flip=data.flip and part == "train")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rcvd.errors import UserError
+from rcvd.recognition.action_registry import ACTIONS, FUSED
 from rcvd.recognition.model_spec import (
     I3D_ROWS,
     RESNET_ROWS,
@@ -12,7 +13,6 @@ from rcvd.recognition.model_spec import (
     ModelSpec,
 )
 from rcvd.recognition.networks import (
-    action_detector,
     c3d,
     conv_rnn,
     inception,
@@ -29,12 +29,10 @@ from rcvd.recognition.networks import (
 from rcvd.recognition.networks.torchvision_video import builder
 from rcvd.recognition.preprocessing import (
     C3D_INPUT,
-    DETECTOR_INPUT,
     I3D_INPUT,
     IMAGENET_INPUT,
     MOTION_INPUT,
     PYTORCHVIDEO_INPUT,
-    SLOW_INPUT,
     VIDEO_RESNET_INPUT,
 )
 from rcvd.recognition.toy_registry import TOYS
@@ -46,6 +44,8 @@ def _nonlocal(classes: int) -> nn.Module:
 
 MODELS: dict[str, ModelSpec] = {
     **TOYS,
+    **FUSED,
+    **ACTIONS,
     "karpathy_single": ModelSpec(
         karpathy.Fusion, "single frame (Karpathy 2014)", (1, 170, 170), IMAGENET_INPUT, classes=487
     ),
@@ -206,34 +206,6 @@ MODELS: dict[str, ModelSpec] = {
             ("swin3d_t", "Video Swin, from torchvision", IMAGENET_INPUT),
         )
     },
-}
-MODELS |= {
-    "slowfast_ava": ModelSpec(
-        action_detector.slowfast_detector,
-        "SlowFast R50 8x8 with a region head",
-        (32, 256, 256),
-        PYTORCHVIDEO_INPUT,
-        action_detector.BOX_INPUTS,
-        action_detector.AVA_CLASSES,
-        (*SLOWFAST_ROWS[:-2], "blocks.6"),
-    ),
-    "slow_ava": ModelSpec(
-        action_detector.slow_detector,
-        "slow pathway R50 with a region head",
-        (8, 256, 256),
-        SLOW_INPUT,
-        action_detector.BOX_INPUTS,
-        action_detector.AVA_CLASSES,
-        RESNET_ROWS[:6],
-    ),
-    "toy_detector": ModelSpec(
-        action_detector.ToyDetector,
-        "toy: two frame rates and a region head",
-        (10, 64, 64),
-        DETECTOR_INPUT,
-        action_detector.BOX_INPUTS,
-        6,
-    ),
 }
 
 

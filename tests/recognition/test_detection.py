@@ -126,8 +126,9 @@ def test_nonlocal_bank_starts_as_the_short_features_and_leaves_padding_out() -> 
     operator = BankOperator(6, "nonlocal", 8).eval()
     short, bank = torch.rand(2, 6), torch.rand(2, 5, 6)
     assert torch.equal(operator(short, bank), operator.reduce_short(short))
-    for layer in operator.layers:
-        nn.init.normal_(layer.out.weight)  # pyright: ignore[reportArgumentType]
+    for name, parameter in operator.named_parameters():
+        if name.endswith("out.weight"):
+            nn.init.normal_(parameter)
     asked = operator(short, bank)
     assert not torch.allclose(asked, operator.reduce_short(short))
     padded = torch.cat([bank, torch.zeros(2, 3, 6)], 1)
