@@ -107,16 +107,15 @@ def _loss(network: ProposalNetwork, video: FeatureVideo) -> Tensor:
     loss = nn.functional.binary_cross_entropy_with_logits(
         score[counted], given.positive[counted].float()
     )
-    background = network.classify[-1].out_features - 1  # pyright: ignore[reportAttributeAccessIssue, reportOperatorIssue]
     spans = propose(score.detach(), offsets.detach(), anchors, clips, 12)
     if len(true):
         wanted = encode(true[given.which], anchors)[given.positive]
         loss = loss + nn.functional.smooth_l1_loss(offsets[given.positive], wanted)
         spans = torch.cat([spans, true])
-    target = torch.full((len(spans),), background)
+    target = torch.full((len(spans),), network.background)
     if len(true):
         given = assign(spans, true)
-        target = torch.where(given.positive, label[given.which], background)
+        target = torch.where(given.positive, label[given.which], network.background)
     return loss + nn.functional.cross_entropy(network.classes(video.features, spans), target)
 
 

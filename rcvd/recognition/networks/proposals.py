@@ -48,7 +48,7 @@ class ProposalNetwork(nn.Module):
         context: bool = True,
     ) -> None:
         super().__init__()
-        self.scales = scales
+        self.scales, self.background = scales, actions
         self.towers = nn.ModuleList(Tower(features, width, s, context) for s in scales)
         self.heads = nn.ModuleList(nn.Conv1d(width, 3, 1) for _ in scales)
         self.classify = nn.Sequential(
