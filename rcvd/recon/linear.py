@@ -6,13 +6,14 @@ complement. Sums over points are matrix products of one pair; sums over pairs go
 fixed order on every device.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
+from rcvd.recon.blocks import BlockMatrix
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.residuals import (
     CameraPoints,
@@ -23,21 +24,21 @@ from rcvd.recon.residuals import (
     relative_adjoint,
 )
 from rcvd.recon.state import Data, State, shift_slope
-from rcvd.recon.sums import add_blocks, sum_rows
+from rcvd.recon.sums import sum_rows
 
 
 @dataclass(frozen=True)
 class Free:
     """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
 
-    cameras: poses, focal and k1 at all; translation: of the poses. Without cameras a frame's block
-    holds its log-scale and shift only.
+    held: frames whose centres stay. cameras: poses, focal and k1 at all. Without cameras a frame's
+    block holds its log-scale and shift only.
     """
 
     focal: str = "shared"
     k1: bool = False
     shift: bool = False
-    translation: bool = True
+    held: tuple[int, ...] = ()
     cameras: bool = True
 
     @property
@@ -66,17 +67,15 @@ class System:
     """Normal equations at one state, before damping.
 
     expand: local columns of a pair to (block of i, block of j, shared). hessian, gradient: of the
-    frames' blocks and the shared unknowns, points not yet eliminated; pair_gradient: its share of
-    every pair, by local columns. cross: derivative products of
+    frames' blocks and the shared unknowns, points not yet eliminated. cross: derivative products of
     local columns and point depths. own: the prior rows' products of a frame's block and its points.
     point_hessian, point_gradient: of the points. z_rows, z_depth, z_root: whitened local columns,
     depth derivative and root weight of e_z; prior_root: of the prior rows. grid_gradient likewise.
     """
 
     expand: Float[Tensor, "p c e"]
-    hessian: Float[Tensor, "n n"]
+    hessian: BlockMatrix
     gradient: Float[Tensor, "n"]
-    pair_gradient: Float[Tensor, "p c 1"]
     cross: Float[Tensor, "p c s"]
     own: Float[Tensor, "t b s"]
     point_hessian: Float[Tensor, "t s"]
@@ -117,12 +116,11 @@ def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     own = columns * weight_p[:, None]
     expand = _expansion(data, state, free)
     hessian, gradient = _assemble(data, pairs.hessian, pairs.gradient, expand, free, t)
-    _add_prior(hessian, gradient, own, columns, offset)
+    hessian, gradient = _with_prior(hessian, gradient, own, columns, offset)
     return System(
         expand=expand,
         hessian=hessian,
         gradient=gradient,
-        pair_gradient=pairs.gradient,
         cross=pairs.cross,
         own=own,
         point_hessian=sum_rows(pairs.depth_hessian, data.i, t) + weight_p,
@@ -158,6 +156,18 @@ def _pair_products(
         z_root=root_z,
         z_pull=root_z * error[:, 2],
     )
+
+
+def pair_pulls(
+    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
+) -> Float[Tensor, "p c s"]:
+    """What every match by itself adds to the gradient, by a pair's local columns."""
+    residuals, jacobians = pair_jacobians(data, state, points)
+    weight_uv, weight_z = pair_weights(data, residuals, noise)
+    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
+    rows = _columns(data, state, jacobians, free, root_uv, root_z)
+    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
+    return (rows * error[:, None]).sum(2)
 
 
 def _grid_gradient(
@@ -255,25 +265,27 @@ def _assemble(
     expand: Float[Tensor, "p c e"],
     free: Free,
     n_frames: int,
-) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
+) -> tuple[BlockMatrix, Float[Tensor, "n"]]:
     """Global normal equations of the pairs' rows."""
     n = n_frames * free.block + free.shared
     index = block_index(data, free, n_frames)
     across = expand.transpose(1, 2)
-    out = hessian.new_zeros(n, n)
-    add_blocks(out, index, across @ hessian @ expand)
+    zeros = BlockMatrix.zeros(data.structure.pattern, free.block, free.shared, hessian)
+    out = zeros.plus(torch.stack([data.i, data.j], 1), across @ hessian @ expand)
     return out, sum_rows((across @ gradient).reshape(-1), index.reshape(-1), n)
 
 
-def _add_prior(
-    hessian: Float[Tensor, "n n"],
+def _with_prior(
+    hessian: BlockMatrix,
     gradient: Float[Tensor, "n"],
     own: Float[Tensor, "t b s"],
     columns: Float[Tensor, "t b s"],
     offset: Float[Tensor, "t s"],
-) -> None:
-    """Adds the prior rows to the frames' diagonal blocks."""
+) -> tuple[BlockMatrix, Float[Tensor, "n"]]:
+    """The normal equations with the prior rows, which touch the frames' own blocks."""
     t, b, _ = own.shape
-    index = torch.arange(t * b, device=own.device).reshape(t, b)
-    add_blocks(hessian, index, own @ columns.transpose(1, 2))
-    gradient[: t * b] += (own @ offset[..., None]).reshape(-1)
+    blocks = hessian.blocks.clone()
+    blocks[hessian.pattern.diagonal] += own @ columns.transpose(1, 2)
+    pull = gradient.clone()
+    pull[: t * b] += (own @ offset[..., None]).reshape(-1)
+    return replace(hessian, blocks=blocks), pull

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from rcvd.geometry.grid import grid_size, resample_grid
+from rcvd.recon.fronts import Structure
 from rcvd.recon.levenberg import Problem, Stop, minimise
 from rcvd.recon.linear import Free, linearise
 from rcvd.recon.matches import Matches
@@ -41,9 +42,10 @@ class Setting:
     matches: Matches
     lens: Lens
     options: SolverOptions
+    structure: Structure
     levels: list[dict[str, Any]] = field(default_factory=list)
 
-    def free(self, **changes: bool) -> Free:
+    def free(self, **changes: Any) -> Free:
         """The unknowns that the options ask for."""
         o = self.options
         focal = "fixed" if self.lens.known else o.focal
@@ -53,7 +55,7 @@ class Setting:
         """The problem on a grid named long x short side."""
         shape = grid_size(*grid, self.matches.size)
         o = self.options
-        data = prepare(self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION)
+        data = prepare(self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION, self.structure)
         share = o.smoothness * stiff_share
         stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)
         priors = WeakPriors(

@@ -6,6 +6,7 @@ gauge replaces the per-frame scale prior, and the robust kernel is annealed.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.diagnostics import pair_figures, residual_report, uncertainty
+from rcvd.recon.diagnostics import pair_figures, residual_report
+from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
@@ -33,6 +35,7 @@ from rcvd.recon.schedule import (
     thinned,
 )
 from rcvd.recon.state import State
+from rcvd.recon.uncertainty import uncertainty
 from rcvd.recon.verdict import NO_PARALLAX, Verdict, frame_best, is_still, judge
 from rcvd.types import Cameras, Deformation
 
@@ -74,7 +77,8 @@ def solve(
     options = options or SolverOptions()
     tell = progress or (lambda _what, _share: None)
     lens = lens_of(matches.size, options, intrinsics)
-    setting = Setting(matches, lens, options)
+    structure = structure_of(matches.pairs, matches.n_frames)
+    setting = Setting(matches, lens, options, structure)
     tell("first cameras", 0.0)
     state, lost = first_state(
         matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION
@@ -85,7 +89,7 @@ def solve(
     state = start(few, thin_state(state, options.thin))
     moves = _verdict(few, state, options.thin).name != NO_PARALLAX
     state = state if moves else _without_translation(few.matches, state)
-    free = setting.free(translation=moves)
+    free = setting.free(held=() if moves else tuple(range(matches.n_frames)))
     widths = options.width_uv
     state = cameras(few, state, "cameras, thinned", widths, options.sigma_uv, free)
     state = all_points(few, state, setting)
@@ -138,7 +142,8 @@ def _solution(
 ) -> Solution:
     matches, lens, options = setting.matches, setting.lens, setting.options
     moves = verdict.name != NO_PARALLAX
-    camera_problem = setting.problem(NO_GRID, setting.free(translation=moves))
+    held = () if moves else tuple(range(matches.n_frames))
+    camera_problem = setting.problem(NO_GRID, setting.free(held=held))
     data = camera_problem.data
     still = not moves and is_still(
         matches.xy_j - matches.xy_i[data.i], matches.confidence > 0, options.verdict.still
@@ -161,6 +166,7 @@ def _solution(
         "focal_known": lens.known,
         "focal_std_share": spread.focal,
         "centre_std_of_path": [round(x, 7) for x in spread.centres.tolist()],
+        "angle_std_deg": [round(math.degrees(x), 5) for x in spread.angles.tolist()],
         "sigma_prior": sigma,
         "frames_without_first_pose": lost,
     }
