@@ -44,7 +44,7 @@ def pattern_of(pairs: Int[Tensor, "p 2"], n_frames: int) -> Pattern:
         (np.ones(len(i) + n_frames), (np.concatenate([i, frames]), np.concatenate([j, frames]))),
         shape=(n_frames, n_frames),
     )
-    near = sparse.diags_array([np.ones(n_frames)] * 5, offsets=range(-2, 3), shape=seen.shape)
+    near = sparse.diags_array([np.ones(n_frames)] * 5, offsets=[-2, -1, 0, 1, 2], shape=seen.shape)
     both = (seen.T @ seen + near).tocoo()
     order = np.lexsort((both.col, both.row))
     rows, columns = (torch.from_numpy(x[order].astype(np.int64)) for x in (both.row, both.col))

@@ -22,8 +22,8 @@ class Factor:
     """
 
     fronts: tuple[Front, ...]
-    own: list[Float[Tensor, "k k"]]
-    below: list[Float[Tensor, "r k"]]
+    own: list[Tensor]
+    below: list[Tensor]
     corner: Float[Tensor, "c c"]
     block: int
     n_frames: int

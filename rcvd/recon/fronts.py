@@ -14,7 +14,7 @@ from torch import Tensor
 from rcvd.recon.blocks import Pattern, pattern_of
 
 SMALL_FRONT = 24  # frames eliminated at once whatever zeros that adds
-WASTE = 0.25  # share of zero blocks that joining a larger front may add
+WASTE = 0.25  # unused blocks that a larger front may hold, as a share of the used
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,17 @@ def _join(order: list[int], later: dict[int, set[int]]) -> list[tuple[list[int],
     """Groups (frames eliminated together, frames they touch later), children before parents."""
     place = {frame: k for k, frame in enumerate(order)}
     own = {frame: [frame] for frame in order}
+    filled = {frame: 1 + len(later[frame]) for frame in order}  # blocks of the factor that are used
     head = {frame: frame for frame in order}  # the last frame of a group stands for it
     for frame in order:
         if not later[frame]:
             continue
         parent = min(later[frame], key=place.__getitem__)
-        k, n = len(own[frame]), len(own[parent])
-        zeros = k * (n + len(later[parent]) - len(later[frame]))
-        if k + n <= SMALL_FRONT or zeros <= WASTE * k * (n + len(later[parent])):
+        n = len(own[frame]) + len(own[parent])
+        blocks, used = n * (n + 1) // 2 + n * len(later[parent]), filled[frame] + filled[parent]
+        if n <= SMALL_FRONT or blocks <= (1 + WASTE) * used:
             own[parent] = own[frame] + own[parent]
+            filled[parent] = used
             head[frame] = parent
     return [(own[f], later[f]) for f in order if head[f] == f]
 

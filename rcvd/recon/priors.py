@@ -55,9 +55,7 @@ class WeakPriors:
             gradient[shift] += state.shift * self.sigma_shift**-2
         if free.cameras:
             self._focal(weight, gradient, state, free)
-        system = replace(
-            system, hessian=system.hessian.plus_diagonal(weight), gradient=gradient
-        )
+        system = replace(system, hessian=system.hessian.plus_diagonal(weight), gradient=gradient)
         return self._with_bends(system, state, free) if free.cameras and t > 2 else system
 
     def _focal(self, weight: Tensor, gradient: Tensor, state: State, free: Free) -> None:

@@ -55,7 +55,9 @@ class Setting:
         """The problem on a grid named long x short side."""
         shape = grid_size(*grid, self.matches.size)
         o = self.options
-        data = prepare(self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION, self.structure)
+        data = prepare(
+            self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION, self.structure
+        )
         share = o.smoothness * stiff_share
         stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)
         priors = WeakPriors(

@@ -19,6 +19,7 @@ from rcvd.recon.state import Data
 from rcvd.recon.stiffness import Stiffness
 from rcvd.recon.sums import sum_rows
 
+
 @dataclass(frozen=True)
 class Step:
     """frames: blocks and shared unknowns. grid: log-scale at vertices. log_z: of the points."""

@@ -17,7 +17,7 @@ from rcvd.recon.eliminate import eliminate_points
 from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
 from rcvd.recon.levenberg import Problem
 from rcvd.recon.linear import System, block_index, linearise, pair_pulls
-from rcvd.recon.noise import Noise, prior_weight
+from rcvd.recon.noise import Noise
 from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
@@ -69,7 +69,9 @@ def uncertainty(problem: Problem, state: State, noise: Noise) -> Uncertainty:
     return _named(problem, state, variance.clamp(min=0), path)
 
 
-def _named(problem: Problem, state: State, variance: Float[Tensor, "n"], path: float) -> Uncertainty:
+def _named(
+    problem: Problem, state: State, variance: Float[Tensor, "n"], path: float
+) -> Uncertainty:
     free = problem.free
     t, b = len(state.log_scale), free.block
     frames, shared = variance[: t * b].view(t, b), variance[t * b :]
