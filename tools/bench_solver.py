@@ -25,6 +25,7 @@ from rcvd.flow.pairs import make_pairs
 from rcvd.geometry.align import umeyama
 from rcvd.geometry.grid import grid_to_image
 from rcvd.geometry.pose import se3_exp
+from rcvd.recon.fronts import structure_of
 from rcvd.recon.levenberg import Problem, Stop, minimise, total_cost
 from rcvd.recon.matches import Matches, MatchOptions, build_matches
 from rcvd.recon.options import lens_of
@@ -93,14 +94,15 @@ def against_scipy(scene: str) -> None:
     matches = matches.select(torch.ones(len(matches.pairs), dtype=torch.bool), 8)
     options = SolverOptions()
     lens = lens_of(matches.size, options, None)
-    setting = Setting(matches, lens, options)
+    structure = structure_of(matches.pairs, matches.n_frames)
+    setting = Setting(matches, lens, options, structure)
     known = dataclasses.replace(lens, known=True)
     problem = dataclasses.replace(setting, lens=known)
     problem = problem.problem(NO_GRID, problem.free())
     noise = camera_noise(matches, options, 1e3, options.sigma_uv)
     from rcvd.recon.initialise import first_state
 
-    start, _ = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial)
+    start = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial).state
     began = time.process_time()
     ours, _ = minimise(problem, start, lambda _k: noise, Stop(50, 1e-6))
     our_time = time.process_time() - began

@@ -40,12 +40,11 @@ def pattern_of(pairs: Int[Tensor, "p 2"], n_frames: int) -> Pattern:
     """Frames that share a point of some frame, and frames up to two apart (smooth paths)."""
     i, j = pairs.cpu().numpy().T
     frames = np.arange(n_frames)
-    seen = sparse.csr_array(
-        (np.ones(len(i) + n_frames), (np.concatenate([i, frames]), np.concatenate([j, frames]))),
-        shape=(n_frames, n_frames),
-    )
-    near = sparse.diags_array([np.ones(n_frames)] * 5, offsets=[-2, -1, 0, 1, 2], shape=seen.shape)
-    both = (seen.T @ seen + near).tocoo()
+    rows, columns = np.concatenate([i, frames]), np.concatenate([j, frames])
+    shape = (n_frames, n_frames)
+    seen = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+    steps = [sparse.eye_array(n_frames, k=k) for k in (-2, -1, 0, 1, 2)]
+    both = (seen.T @ seen + sum(steps[1:], steps[0])).tocoo()
     order = np.lexsort((both.col, both.row))
     rows, columns = (torch.from_numpy(x[order].astype(np.int64)) for x in (both.row, both.col))
     return Pattern(n_frames, rows.to(pairs.device), columns.to(pairs.device))

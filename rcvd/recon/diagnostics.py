@@ -10,6 +10,8 @@ from torch import Tensor
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.residuals import pair_residuals, prior_residuals, source_rays
 from rcvd.recon.state import Data, State
+from rcvd.recon.sums import sum_rows
+from rcvd.recon.verdict import frame_best
 
 INLIER_PX = 2.0
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -20,7 +22,8 @@ class PairFigures:
     """By pair: matches, share within INLIER_PX, median residual and median parallax in pixels.
 
     Parallax is how far a match lies from where the rotation alone would put it; angle is the
-    triangulation angle in radians. Medians over matches with confidence.
+    triangulation angle in radians. Medians over matches with confidence. depth_information: of
+    every sampled point, 1 / variance of its log depth by parallax alone, for a flow error of 1 px.
     """
 
     count: Float[Tensor, "p"]
@@ -28,6 +31,7 @@ class PairFigures:
     residual: Float[Tensor, "p"]
     parallax: Float[Tensor, "p"]
     angle: Float[Tensor, "p"]
+    depth_information: Float[Tensor, "t s"]
 
 
 def pair_figures(data: Data, state: State) -> PairFigures:
@@ -42,7 +46,8 @@ def pair_figures(data: Data, state: State) -> PairFigures:
     near = far + transform[:, :3, 3:] / state.log_z.exp()[data.i, None]
     focal = state.log_focal.exp()[data.j, None]
     shift = (_pixels(near) - _pixels(far)).square().sum(1).sqrt() * focal
-    cosine = torch.nn.functional.cosine_similarity(near, far, dim=1).clamp(-1, 1)
+    cosine = (near * far).sum(1) / (near.square().sum(1) * far.square().sum(1)).sqrt()
+    information = sum_rows(use * data.confidence * shift.square(), data.i, len(state.log_z))
     count = use.sum(1)
     inlier = (use & (distance < INLIER_PX)).sum(1) / count.clamp(min=1)
     return PairFigures(
@@ -50,7 +55,8 @@ def pair_figures(data: Data, state: State) -> PairFigures:
         inlier.to(distance.dtype),
         _median(distance, use),
         _median(shift, use),
-        _median(cosine.acos(), use),
+        _median(cosine.clamp(-1, 1).acos(), use),
+        information,
     )
 
 
@@ -62,14 +68,6 @@ def _median(values: Float[Tensor, "p s"], use: Tensor) -> Float[Tensor, "p"]:
     return torch.where(use, values, torch.nan).nanmedian(1).values.nan_to_num()
 
 
-def frame_parallax(data: Data, figures: PairFigures, n_frames: int) -> Float[Tensor, "t"]:
-    """Largest median parallax, in pixels, of the pairs a frame is in."""
-    out = figures.parallax.new_zeros(n_frames)
-    for frames in (data.i, data.j):
-        out = out.scatter_reduce(0, frames, figures.parallax, "amax")
-    return out
-
-
 def residual_report(data: Data, state: State, figures: PairFigures) -> dict[str, Any]:
     """Percentiles of the residuals and the curves, fit for JSON."""
     residuals = pair_residuals(data, state)
@@ -77,7 +75,9 @@ def residual_report(data: Data, state: State, figures: PairFigures) -> dict[str,
     pixels = residuals.uv.square().sum(1).sqrt()[use]
     depth = residuals.z[data.known_j].abs()
     offset = prior_residuals(data, state)[data.valid_i].abs()
-    parallax = frame_parallax(data, figures, len(state.log_scale))
+    frames, t = (data.i, data.j), len(state.log_scale)
+    parallax = frame_best(figures.parallax, frames, t)
+    angle = frame_best(figures.angle, frames, t).rad2deg()
     return {
         "matches": int(use.sum()),
         "residual_px": _percentiles(pixels),
@@ -87,6 +87,7 @@ def residual_report(data: Data, state: State, figures: PairFigures) -> dict[str,
         "pair_inliers": [round(x, 4) for x in figures.inliers.tolist()],
         "pair_residual_px": [round(x, 4) for x in figures.residual.tolist()],
         "frame_parallax_px": [round(x, 3) for x in parallax.tolist()],
+        "frame_angle_deg": [round(x, 4) for x in angle.tolist()],
         "log_scale": [round(x, 5) for x in state.log_scale.tolist()],
     }
 

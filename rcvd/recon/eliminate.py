@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.recon.blocks import BlockMatrix
-from rcvd.recon.linear import Free, System
+from rcvd.recon.free import Free
+from rcvd.recon.linear import System
 from rcvd.recon.state import Data
 from rcvd.recon.sums import sum_rows
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from rcvd.recon.blocks import BlockMatrix
 from rcvd.recon.cholesky import Factor, factorise
+from rcvd.recon.free import Free
 from rcvd.recon.fronts import Front
-from rcvd.recon.linear import Free, System
+from rcvd.recon.linear import System
 
 RIDGE = 1e-9  # of the mean diagonal: keeps unseen frames harmless
 

@@ -9,11 +9,12 @@ fixed order on every device.
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.blocks import BlockMatrix
+from rcvd.recon.free import Free, block_index
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.residuals import (
     CameraPoints,
@@ -25,41 +26,6 @@ from rcvd.recon.residuals import (
 )
 from rcvd.recon.state import Data, State, shift_slope
 from rcvd.recon.sums import sum_rows
-
-
-@dataclass(frozen=True)
-class Free:
-    """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
-
-    held: frames whose centres stay. cameras: poses, focal and k1 at all. Without cameras a frame's
-    block holds its log-scale and shift only.
-    """
-
-    focal: str = "shared"
-    k1: bool = False
-    shift: bool = False
-    held: tuple[int, ...] = ()
-    cameras: bool = True
-
-    @property
-    def block(self) -> int:
-        """Unknowns of a frame: pose, log-scale, shift, focal."""
-        return self.scale + 1 + self.shift + self.zooms
-
-    @property
-    def shared(self) -> int:
-        """Unknowns of the clip."""
-        return self.cameras * ((self.focal == "shared") + self.k1)
-
-    @property
-    def scale(self) -> int:
-        """Place of the log-scale in a frame's block; the shift follows it, the focal is last."""
-        return 6 if self.cameras else 0
-
-    @property
-    def zooms(self) -> bool:
-        """Whether every frame has its own focal."""
-        return self.cameras and self.focal == "zoom"
 
 
 @dataclass(frozen=True)
@@ -158,16 +124,40 @@ def _pair_products(
     )
 
 
+@dataclass(frozen=True)
+class MatchPulls:
+    """What every match by itself adds to the gradient, by a pair's local columns and by depth.
+
+    along, along_depth: the same were its residual one standard deviation along its displacement.
+    """
+
+    columns: Float[Tensor, "p c s"]
+    depth: Float[Tensor, "p s"]
+    along: Float[Tensor, "p c s"]
+    along_depth: Float[Tensor, "p s"]
+
+
 def pair_pulls(
     data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> Float[Tensor, "p c s"]:
-    """What every match by itself adds to the gradient, by a pair's local columns."""
+) -> MatchPulls:
+    """The pulls of single matches, robust weights included."""
     residuals, jacobians = pair_jacobians(data, state, points)
     weight_uv, weight_z = pair_weights(data, residuals, noise)
     root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
     rows = _columns(data, state, jacobians, free, root_uv, root_z)
+    depth = torch.cat(
+        [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
+    )
     error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
-    return (rows * error[:, None]).sum(2)
+    shift = data.xy_j - data.xy_i[data.i]
+    length = shift.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
+    along = noise.sigma_uv * root_uv[:, None] * shift / length
+    return MatchPulls(
+        columns=(rows * error[:, None]).sum(2),
+        depth=(depth * error).sum(1),
+        along=(rows[:, :, :2] * along[:, None]).sum(2),
+        along_depth=(depth[:, :2] * along).sum(1),
+    )
 
 
 def _grid_gradient(
@@ -241,21 +231,6 @@ def _expansion(data: Data, state: State, free: Free) -> Float[Tensor, "p c e"]:
     for k in range(free.shared):
         out[:, row + k, 2 * b + k] = 1
     return out
-
-
-def block_index(data: Data, free: Free, n_frames: int) -> Int[Tensor, "p e"]:
-    """Global unknowns of a pair's (block of i, block of j, shared)."""
-    b = free.block
-    block = torch.arange(b, device=data.i.device)
-    shared = n_frames * b + torch.arange(free.shared, device=data.i.device)
-    return torch.cat(
-        [
-            data.i[:, None] * b + block,
-            data.j[:, None] * b + block,
-            shared.expand(len(data.i), -1),
-        ],
-        1,
-    )
 
 
 def _assemble(

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.linear import Free, System
+from rcvd.recon.free import Free
+from rcvd.recon.linear import System
 from rcvd.recon.state import State
 from rcvd.recon.sums import sum_rows
 

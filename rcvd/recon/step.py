@@ -1,9 +1,10 @@
 """One damped Gauss-Newton step: points eliminated, frames and grids by preconditioned CG.
 
-Without a grid the reduced system of the frames is solved directly (sparse Cholesky). With one, conjugate gradients
-run on frames and grids together, preconditioned by the exact inverse of the frames' reduced system
-and of every frame's own grid block; their coupling alone is left to the iterations. The frames'
-log-scale and the grid overlap in the constant field, which CG does not mind.
+Without a grid the reduced system of the frames is solved directly (sparse Cholesky). With one,
+conjugate gradients run on frames and grids together, preconditioned by the exact inverse of the
+frames' reduced system and of every frame's own grid block; their coupling alone is left to the
+iterations. The frames' log-scale and the grid overlap in the constant field, which CG does not
+mind.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.recon.eliminate import eliminate_points
+from rcvd.recon.free import Free, block_index
 from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
-from rcvd.recon.linear import Free, System, block_index
+from rcvd.recon.linear import System
 from rcvd.recon.state import Data
 from rcvd.recon.stiffness import Stiffness
 from rcvd.recon.sums import sum_rows

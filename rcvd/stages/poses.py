@@ -22,7 +22,6 @@ from rcvd.store import Stage, Workspace, write_json
 
 logger = logging.getLogger(__name__)
 
-OK = "ok"
 CACHED_FRAMES, CACHED_FLOWS = 32, 64
 
 
@@ -34,7 +33,7 @@ def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
     moving = torch.stack([read_mask(masks / frame_name(k)) for k in frames])
     solver = ClipSolver(scene, workspace, settings)
     solved = solver.solve(z, moving)
-    if settings.refine_masks and solved.solution.verdict.name == OK:
+    if settings.refine_masks and solved.solution.verdict.solved:
         refined = _refine(solver, solved, z, moving)
         percent = 100 * float((refined != moving).float().mean())
         logger.info("masks: the solve changed %.2f %% of the pixels; solving again", percent)

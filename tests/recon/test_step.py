@@ -9,7 +9,8 @@ from test_residuals import disturbed, truth
 from torch import Tensor
 
 from rcvd.geometry.pose import se3_exp
-from rcvd.recon.linear import Free, linearise
+from rcvd.recon.free import Free
+from rcvd.recon.linear import linearise
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.priors import WeakPriors
 from rcvd.recon.residuals import pair_residuals, prior_residuals
