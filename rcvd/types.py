@@ -4,7 +4,7 @@ Axis letters: t frames, p pairs, h w image, n points, gh gw grid. Pixels are (x,
 of the top-left pixel at (0.5, 0.5). z is depth along the camera's +Z, in scene units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -89,10 +89,18 @@ class Deformation:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Fused points in the world. frame: where the point was seen; moving: belongs to a mover."""
+    """Fused points in the world. frame: where the point was seen; moving: belongs to a mover.
+
+    normal: unit length, out of the surface towards the camera that saw it; 0 where unknown.
+    """
 
     xyz: Float[Tensor, "n 3"]
     rgb: Float[Tensor, "n 3"]
+    normal: Float[Tensor, "n 3"]
     confidence: Float[Tensor, "n"]
     frame: Int[Tensor, "n"]
     moving: Bool[Tensor, "n"]
+
+    def select(self, keep: Bool[Tensor, "n"]) -> "PointCloud":
+        """The points that are kept."""
+        return PointCloud(*(getattr(self, part.name)[keep] for part in fields(self)))

@@ -86,7 +86,7 @@ def run(workspace: Workspace, settings: ExportSettings) -> dict[str, Any]:
         write_tum(part, exported.world_from_cam, scene.times)
     (root / "colmap").mkdir(exist_ok=True)
     names = [frame_name(k) for k in source.frames]
-    write_colmap_text(root / "colmap", exported, names, _static(points))
+    write_colmap_text(root / "colmap", exported, names, points.select(~points.moving))
     facts = _facts(source, len(points.xyz))
     words = _scale_in_words(settings.scale, prior["metric"])
     with writing(root / "scene.json") as part:
@@ -144,18 +144,6 @@ def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     return fuse(clouds(), voxel_size(middle, source.cameras, options))
 
 
-def _static(points: PointCloud) -> PointCloud:
-    """The points COLMAP may hold: a static world."""
-    keep = ~points.moving
-    return PointCloud(
-        points.xyz[keep],
-        points.rgb[keep],
-        points.confidence[keep],
-        points.frame[keep],
-        points.moving[keep],
-    )
-
-
 def _facts(source: _Source, n_points: int) -> dict[str, Any]:
     """What scene.json says beside the conventions."""
     workspace, scene = source.workspace, source.scene
@@ -184,4 +172,6 @@ def _scale_in_words(scale: float | None, metric: bool) -> str:
     return "metres, by the depth prior" if metric else "arbitrary: the median z of frame 0 is 1"
 
 
-STAGE = Stage("export", ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"), run)
+STAGE = Stage(
+    "export", ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"), run, version=2
+)

@@ -20,6 +20,7 @@ def points(n: int = 50) -> PointCloud:
     return PointCloud(
         xyz=torch.randn(n, 3, generator=generator),
         rgb=torch.randint(0, 256, (n, 3), generator=generator) / 255,
+        normal=torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=1),
         confidence=torch.rand(n, generator=generator),
         frame=torch.randint(0, 5, (n,), generator=generator),
         moving=torch.rand(n, generator=generator) > 0.5,
