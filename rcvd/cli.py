@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from rcvd.cli_evaluate import compare, evaluate
+from rcvd.cli_export import export
 from rcvd.cli_recognize_data import app as recognize_app
 from rcvd.errors import UserError
 
@@ -27,6 +28,7 @@ console = Console(stderr=True)
 INTERRUPTED = 130
 app.command()(evaluate)
 app.command()(compare)
+app.command()(export)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def export(
     video: Annotated[Path | None, typer.Option(help="The video, if it has moved.")] = None,
 ) -> None:
     """Write a scene as other programs read it; each format gets a folder of its own."""
-    from rcvd.cli_logging import progress_bar, set_up_logging
+    from rcvd.cli import progress_bar, set_up_logging
     from rcvd.export_formats import FORMATS, export_scene
     from rcvd.resolution import SizedScene
     from rcvd.scene import Scene
@@ -40,8 +40,3 @@ def export(
     sized = SizedScene(found, size, video, progress_bar)
     for folder in export_scene(sized, names, out or found.root / "exports"):
         sys.stdout.write(f"{folder}\n")
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to the command line."""
-    app.command()(export)

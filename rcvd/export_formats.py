@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from rcvd import __version__
 from rcvd.errors import UserError, unknown
-from rcvd.export.axes import z_up_points
+from rcvd.export.axes import z_up
 from rcvd.export.chan import write_chan
 from rcvd.export.colmap import write_colmap_binary, write_colmap_text
 from rcvd.export.depth_images import write_depth, write_depth_png
@@ -116,9 +116,8 @@ def tracked_points(sized: SizedScene) -> tuple[PointCloud, Observations]:
     """Static points with where they were seen, in pixels of the scene's chosen size."""
     scene = sized.scene
     pairs = [(i, j) for i, j in scene.pairs.pairs.tolist()]
-    points, seen = observe(
-        scene.points, scene.cameras, lambda k: scene.depth(k)[0], scene.flow, pairs
-    )
+    cameras, cloud = scene.cameras, scene.points
+    points, seen = observe(cloud, cameras, lambda k: scene.depth(k)[0], scene.flow, pairs)
     return points, seen.scaled(sized.factor)
 
 
@@ -138,15 +137,9 @@ def _nerfstudio(sized: SizedScene, out: Path) -> None:
         files.append(FrameFiles(f"images/{name}", f"depths/{name}", f"masks/{name}.png"))
     write_transforms(out / "transforms.json", sized.cameras, files)
     points = sized.scene.points
-    static = ~points.moving
-    cloud = PointCloud(
-        z_up_points(points.xyz[static]),
-        points.rgb[static],
-        points.confidence[static],
-        points.frame[static],
-        points.moving[static],
-    )
-    write_ply(out / POINTS, cloud)
+    static = points.select(~points.moving)
+    turned = replace(static, xyz=z_up(static.xyz), normal=z_up(static.normal))
+    write_ply(out / POINTS, turned)
 
 
 def _tum(sized: SizedScene, out: Path) -> None:
@@ -188,8 +181,7 @@ def _glb(sized: SizedScene, out: Path) -> None:
 
 def _usd(sized: SizedScene, out: Path) -> None:
     scene = sized.scene
-    metric = scene.document["metric"]
-    write_usd(out / "scene.usdc", scene.points, sized.cameras, scene.times, metric)
+    write_usd(out / "scene.usdc", scene.points, sized.cameras, scene.times)
 
 
 def _depth_video(sized: SizedScene, out: Path) -> None:

@@ -112,7 +112,7 @@ class SizedScene:
         z, confidence = self.scene.depth(k)
         moving = self.scene.moving(k)
         if self.size != self.scene.size:
-            full = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255
+            full = torch.tensor(rgb).permute(2, 0, 1).float() / 255  # a copy: rgb may be read-only
             z = upsample_depth(z, self.scene.rgb(k), full)
             confidence = interpolate(confidence[None, None], self.size, mode="bilinear")[0, 0]
             confidence = torch.where(z > 0, confidence, 0.0)

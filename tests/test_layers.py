@@ -12,11 +12,11 @@ LAYERS = (
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
-    ("video", "items", "recipe", "store"),
+    ("hdr", "frame_quality", "focal_metadata", "video", "items", "recipe", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "demo", "evaluate", "compare"),
-    ("cli", "cli_evaluate", "cli_recognize", "cli_recognize_data"),
+    ("status", "demo", "evaluate", "compare", "resolution", "export_formats"),
+    ("cli", "cli_evaluate", "cli_export", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from rcvd.errors import UserError
-from rcvd.export.axes import y_up_points, y_up_poses
+from rcvd.export.axes import y_up, y_up_poses
 from rcvd.geometry.camera import rays
 from rcvd.types import Cameras, PointCloud
 
@@ -37,7 +37,7 @@ def write_glb(path: Path, points: PointCloud, cameras: Cameras) -> None:
     scene = library.Scene()
     colours = (points.rgb.double().cpu() * 255).round().clamp(0, 255).byte().numpy()
     opaque = np.concatenate([colours, np.full_like(colours[:, :1], 255)], 1)
-    xyz = y_up_points(points.xyz.double().cpu()).numpy()
+    xyz = y_up(points.xyz.double().cpu()).numpy()
     moving = points.moving.cpu().numpy()
     for name, chosen in (("static", ~moving), ("moving", moving)):
         if chosen.any():
@@ -64,7 +64,7 @@ def frustum_lines(cameras: Cameras, size: float) -> Float[np.ndarray, "n 2 3"]:
     world = local @ pose[:, :3, :3].mT + pose[:, None, :3, 3]
     apex = pose[:, None, :3, 3].expand_as(world)
     edges = torch.cat([torch.stack([apex, world], 2), torch.stack([world, world.roll(1, 1)], 2)], 1)
-    return y_up_points(edges.reshape(-1, 3)).reshape(-1, 2, 3).numpy()
+    return y_up(edges.reshape(-1, 3)).reshape(-1, 2, 3).numpy()
 
 
 def _add_lines(

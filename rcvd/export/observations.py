@@ -81,7 +81,7 @@ def observe(
     keep = long[joined.point]
     number = torch.cumsum(long, 0) - 1
     order = joined.frame[keep].argsort(stable=True)
-    tracked = _take(points, long.nonzero()[:, 0])
+    tracked = points.select(long)
     return tracked, Observations(
         number[joined.point[keep]][order],
         joined.frame[keep][order],
@@ -146,8 +146,3 @@ def _joined(parts: Sequence[Observations]) -> Observations:
         return no_observations()
     fields = ("point", "frame", "xy", "error")
     return Observations(*(torch.cat([getattr(part, name) for part in parts]) for name in fields))
-
-
-def _take(points: PointCloud, index: Int[Tensor, "m"]) -> PointCloud:
-    fields = ("xyz", "rgb", "confidence", "frame", "moving")
-    return PointCloud(*(getattr(points, name)[index] for name in fields))

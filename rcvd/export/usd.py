@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.export.axes import y_up_points, y_up_poses
+from rcvd.export.axes import y_up, y_up_poses
 from rcvd.types import Cameras, PointCloud
 
 APERTURE = 36.0  # horizontal film width in millimetres that the focal length is told for
@@ -34,12 +34,11 @@ def write_usd(
     points: PointCloud,
     cameras: Cameras,
     times: Float[Tensor, "t"],
-    metric: bool = False,
 ) -> None:
     """Prims /scene/camera, /scene/static and /scene/moving (the points of the current frame).
 
-    The principal point becomes the aperture's offset; USD has no lens distortion. metric: whether
-    a scene unit is a metre. `path` must end in .usdc, .usda or .usd.
+    The principal point becomes the aperture's offset; USD has no lens distortion. A scene unit is
+    told as a metre. `path` must end in .usdc, .usda or .usd.
 
     Raises:
         UserError: usd-core is not installed.
@@ -48,7 +47,6 @@ def write_usd(
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    stage.SetMetadata("comment", "scene units are metres" if metric else "scene units: arbitrary")
     t = len(cameras.world_from_cam)
     rate = 1 / float(times.double().diff().median()) if t > 1 else 24.0
     stage.SetTimeCodesPerSecond(rate)
@@ -93,7 +91,7 @@ def _add_points(stage: Any, points: PointCloud, t: int) -> None:
         return prim.CreatePointsAttr(), prim.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
 
     def arrays(chosen: Tensor) -> tuple[Any, Any]:
-        xyz = y_up_points(points.xyz[chosen].float().cpu()).numpy()
+        xyz = y_up(points.xyz[chosen].float().cpu()).numpy()
         rgb = points.rgb[chosen].float().cpu().numpy()
         return tuple(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(a)) for a in (xyz, rgb))  # pyright: ignore[reportReturnType]
 
