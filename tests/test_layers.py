@@ -16,7 +16,7 @@ LAYERS = (
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "demo", "evaluate", "compare", "resolution", "export_formats"),
-    ("cli", "cli_evaluate", "cli_export", "cli_recognize", "cli_recognize_data"),
+    ("cli", "cli_evaluate", "cli_export", "cli_flow", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")
