@@ -15,8 +15,12 @@ LAYERS = (
     ("hdr", "frame_quality", "focal_metadata", "video", "items", "recipe", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "demo", "evaluate", "compare", "resolution", "export_formats"),
-    ("cli", "cli_evaluate", "cli_export", "cli_flow", "cli_recognize", "cli_recognize_data"),
+    ("status", "clean", "demo", "evaluate", "compare", "resolution", "export_formats"),
+    (
+        *("cli", "cli_evaluate", "cli_export", "cli_flow", "cli_status"),
+        *("cli_recognize", "cli_recognize_action", "cli_recognize_data", "cli_recognize_judge"),
+        *("cli_recognize_motion", "cli_recognize_track", "cli_recognize_verbs"),
+    ),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")
