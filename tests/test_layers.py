@@ -13,10 +13,10 @@ LAYERS = (
     ("recon",),
     ("export", "evaluation"),
     ("video", "items", "recipe", "store"),
-    ("scene", "stages", "recognition", "viewer"),
+    ("scene", "check", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "demo", "evaluate", "compare"),
-    ("cli", "cli_evaluate", "cli_flow", "cli_recognize", "cli_recognize_data"),
+    ("cli", "cli_check", "cli_evaluate", "cli_flow", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")
