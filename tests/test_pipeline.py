@@ -18,6 +18,7 @@ from rcvd.export.tum import read_tum
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
 from rcvd.synthetic import Sequence, make_sequence
+from rcvd.types import UNKNOWN
 
 TINY = (72, 120)
 
@@ -65,6 +66,18 @@ def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
     assert len(points.xyz) > 1000
     assert points.moving.any()
     assert not points.moving.all()
+
+
+def test_instances_are_the_moving_regions_with_tracks(demo_scene: Path) -> None:
+    scene = Scene.load(demo_scene)
+    frames = [scene.instances(k) for k in range(scene.n_frames)]
+    for k, found in enumerate(frames):
+        whole = found.masks.any(0) if len(found) else torch.zeros(scene.size, dtype=torch.bool)
+        assert torch.equal(whole, scene.moving(k))
+        assert found.moving.all()
+        assert set(found.labels) <= {UNKNOWN}
+    longest = max(sum(t in f.tracks.tolist() for f in frames) for t in range(5))
+    assert longest >= scene.n_frames // 2  # the walker keeps its number
 
 
 def test_points_lie_where_depth_and_cameras_put_them(demo_scene: Path) -> None:

@@ -17,13 +17,20 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.export.cameras import write_cameras
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
-from rcvd.items import frame_name, read_flow, read_pairs, write_mask
+from rcvd.items import (
+    frame_name,
+    instances_name,
+    read_flow,
+    read_pairs,
+    write_instances,
+    write_mask,
+)
 from rcvd.recon.deform import deformed_depth, disparity_unit
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
 from rcvd.store import Workspace, read_json
-from rcvd.types import Flow
+from rcvd.types import Flow, Instances
 
 logger = logging.getLogger(__name__)
 
@@ -143,14 +150,20 @@ def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"
 
 
 def write_solution(
-    workspace: Workspace, scene: Scene, solved: Solved, moving: Bool[Tensor, "t h w"]
+    workspace: Workspace,
+    scene: Scene,
+    solved: Solved,
+    moving: Bool[Tensor, "t h w"],
+    found: list[Instances],
 ) -> None:
-    """cameras.npz and masks/ of the running stage."""
+    """cameras.npz, masks/ and instances/ of the running stage."""
     with workspace.writing("cameras.npz") as part:
         write_cameras(part, solved.solution.cameras, scene.times)
     for k in range(scene.n_frames):
         with workspace.writing(f"masks/{frame_name(k)}") as part:
             write_mask(part, moving[k])
+        with workspace.writing(f"instances/{instances_name(k)}") as part:
+            write_instances(part, found[k])
 
 
 def link_file(workspace: Workspace, source: Path, name: str) -> None:
