@@ -52,6 +52,18 @@ class Solution:
     report: dict[str, Any]
     state: State
 
+    def to(self, device: torch.device | str) -> "Solution":
+        """The same solution on another device."""
+
+        def moved(x: Any) -> Any:
+            return replace(
+                x, **{k: v.to(device) for k, v in vars(x).items() if isinstance(v, Tensor)}
+            )
+
+        whole = moved(self)
+        parts = {k: moved(getattr(self, k)) for k in ("cameras", "deformation", "state")}
+        return replace(whole, **parts)
+
 
 def solve(
     matches: Matches,

@@ -83,4 +83,4 @@ def _write_deformation(workspace: Workspace, solved: Solved) -> None:
         )
 
 
-STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=2)
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=3)
