@@ -26,12 +26,16 @@ from rcvd.stages.frames import FramesSettings
 from rcvd.stages.masks import STAGE as MASKS
 from rcvd.stages.masks import MasksSettings
 from rcvd.stages.poses import STAGE as POSES
+from rcvd.stages.report import STAGE as REPORT
+from rcvd.stages.report import ReportSettings
 from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
 from rcvd.store import SETTINGS, Progress, Stage, Store, no_progress, run_stage, write_json
 
 logger = logging.getLogger(__name__)
+
+MOST_THREADS = 1024  # torch crashes where the system refuses it a thread
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,20 @@ class Settings:
     triangulate: TriangulateSettings = field(default_factory=TriangulateSettings)
     filter: FilterSettings = field(default_factory=FilterSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
     device: str = "auto"
     threads: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.threads < 0:
-            raise UserError(f"threads {self.threads}: give a number of threads, or 0")
+        if not 0 <= self.threads <= MOST_THREADS:
+            raise UserError(f"threads {self.threads}: give 0 (torch decides) to {MOST_THREADS}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed {self.seed}: give a whole number from 0 to 4294967295")
 
 
 STAGES: tuple[Stage, ...] = (
-    FRAMES, FLOW, DEPTH, MASKS, POSES, FINETUNE, TRIANGULATE, FILTER, EXPORT,
+    FRAMES, FLOW, DEPTH, MASKS, POSES, FINETUNE, TRIANGULATE, FILTER, EXPORT, REPORT,
 )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ def read_preset(name: str) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(path.read_text()) or {}
+    except RecursionError as error:
+        raise UserError(f"preset {path} is nested too deeply for settings") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         text = str(error).replace("\n", " ")
         raise UserError(f"preset {path} is not valid YAML: {text}") from error

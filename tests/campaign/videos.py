@@ -171,6 +171,7 @@ def turned(degrees: float) -> bytes:
 def write_audio(path: Path, codec: str) -> Path:
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=48000)
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(
             np.zeros((1, 4800), np.int16), format="s16", layout="mono"
         )
