@@ -11,6 +11,7 @@ from torch import Tensor
 from rcvd.errors import unknown
 from rcvd.flow.dis import DisFlow
 from rcvd.flow.lucas_kanade import LucasKanadeFlow
+from rcvd.flow.raft import raft
 
 
 @runtime_checkable
@@ -34,6 +35,8 @@ class FlowModel(Protocol):
 FLOW_MODELS: dict[str, Callable[[torch.device, Path | None], FlowModel]] = {
     "dis": DisFlow,
     "lucas_kanade": LucasKanadeFlow,
+    "raft_small": raft("raft_small"),
+    "raft_large": raft("raft_large"),
 }
 
 
