@@ -82,6 +82,9 @@ def reconstruct(
     flow_dir: Annotated[Path | None, typer.Option(help="Your 000000_000001.npy flows.")] = None,
     depth_dir: Annotated[Path | None, typer.Option(help="Your 000000.npy depths.")] = None,
     masks_dir: Annotated[Path | None, typer.Option(help="Your 000000.png moving masks.")] = None,
+    finetune_minutes: Annotated[float | None, typer.Option(help="At most, in each round.")] = None,
+    full_resolution: Annotated[bool, typer.Option(help="Depth at the video's size too.")] = False,
+    mesh: Annotated[bool, typer.Option(help="A triangle mesh of what does not move too.")] = False,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:
@@ -103,6 +106,9 @@ def reconstruct(
         "flow.folder": flow_dir,
         "depth.folder": depth_dir,
         "masks.folder": masks_dir,
+        "finetune.minutes": finetune_minutes,
+        "export.full_resolution": full_resolution or None,
+        "export.mesh.enabled": mesh or None,
     }
     settings = pipeline.make_settings(
         video, preset, nest_flags(flags), parse_overrides(overrides or [])
