@@ -15,8 +15,9 @@ def required(module: str, what: str, install: str = "pip install 'rcvd[models]'"
     try:
         return import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
-        package, reason = module.partition(".")[0], str(error).strip().splitlines()
+        package = module.partition(".")[0]
+        reason = [*str(error).strip().splitlines(), repr(error)][0]
         raise UserError(
-            f"{what} needs {package}, which cannot be imported ({reason[0] if reason else error!r}); "
+            f"{what} needs {package}, which cannot be imported ({reason}); "
             f"install it with: {install}"
         ) from error

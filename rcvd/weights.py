@@ -13,9 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rcvd.checkpoints import CHECKPOINTS, place
+from rcvd.checkpoints import CHECKPOINTS, Checkpoint, place
 from rcvd.errors import UserError
 
+SHA256_DIGITS = 64
 LISTED_KEYS = 3  # so many keys are named in an error
 
 
@@ -38,6 +39,24 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verified(entry: Checkpoint, path: Path) -> str:
+    """What is wrong with a published file; empty where it is as published and can be opened.
+
+    A file of the Hugging Face hub bears its own SHA-256 in the name of what it links to.
+    """
+    expected = entry.sha256
+    if entry.hub and len(path.resolve().name) == SHA256_DIGITS:
+        expected = path.resolve().name
+    found = sha256(path)
+    if not found.startswith(expected):
+        return f"SHA-256 {found[: max(8, len(expected))]} in place of {expected}"
+    try:
+        load_array_pickle(path) if path.suffix == ".pkl" else load_checkpoint(path)
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return ""
 
 
 def load_checkpoint(path: Path) -> dict[str, Tensor]:

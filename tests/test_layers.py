@@ -6,17 +6,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "weights"),
+    ("errors", "types", "optional", "hub", "checkpoints", "weights"),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
     ("video", "items", "recipe", "store"),
-    ("scene", "stages", "recognition", "viewer"),
+    ("scene", "licences", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "demo", "evaluate", "compare"),
-    ("cli", "cli_evaluate", "cli_flow", "cli_recognize", "cli_recognize_data"),
+    ("cli", "cli_evaluate", "cli_flow", "cli_models", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

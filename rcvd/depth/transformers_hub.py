@@ -20,7 +20,7 @@ from rcvd.hub import load_model, read_settings
 
 # Disparity that is added to the network's, as a share of its mean over the frame. A network trained
 # up to scale and shift leaves both open; near 0 it means infinitely far, so this puts the farthest
-# point at 50 times the depth of the mean disparity. The solver frees the rest (free_disparity_shift).
+# point at 50 times the depth of the mean disparity. The solver frees the rest.
 FAR_SHARE = 0.02
 MIN_DISPARITY, MAX_DISPARITY = 1e-6, 1e6
 MIN_DEPTH = 1e-3  # metres
@@ -38,8 +38,12 @@ class TransformersDepth(nn.Module):
     their metres. Trainable: "decoder" is everything behind the backbone.
     """
 
+    mean: Tensor
+    std: Tensor
     trainable = True
-    learning_rate = 1e-5  # Adam; ten times less than for the bundled network, as for large backbones
+    learning_rate = (
+        1e-5  # Adam; ten times less than for the bundled network, as for large backbones
+    )
 
     def __init__(self, source: Path | str, what: str = "depth model 'transformers'") -> None:
         """source: a folder made by save_pretrained, or a name on the hub.

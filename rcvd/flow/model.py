@@ -16,7 +16,12 @@ from rcvd.flow.raft import raft
 
 @runtime_checkable
 class FlowModel(Protocol):
-    """Dense displacement from frames i to frames j."""
+    """Dense displacement from frames i to frames j.
+
+    pairs_at_once: how many pairs a call had best be given.
+    """
+
+    pairs_at_once: int
 
     def __call__(
         self,

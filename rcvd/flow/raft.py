@@ -21,6 +21,7 @@ STRIDE = 8  # of the features; the correlation volume relates all of them
 MIN_SIDE = 128  # the coarsest of four correlation levels needs two cells a side
 UPDATES = 12  # recurrent steps, as in torchvision's evaluation
 BUDGET_SHARE = 0.25  # of the device's memory, for correlation volumes
+CUDA_BATCH = 16  # pairs that keep a large GPU busy at 384 x 216
 # pyramid of four levels of float32 and the working copy its pooling makes
 BYTES_PER_CELL_PAIR = 4 * (4 / 3 + 1)
 
@@ -46,6 +47,7 @@ class RaftFlow:
         load_into(self.network, load_checkpoint(path), str(path))
         self.network.to(device).eval()
         self.device = device
+        self.pairs_at_once = CUDA_BATCH if device.type == "cuda" else 1
         self.memory = memory or BUDGET_SHARE * _device_memory(device)
 
     @torch.no_grad()

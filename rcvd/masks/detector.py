@@ -6,7 +6,7 @@ Detectors: `mask_rcnn` (torchvision), `detectron2`, `transformers_masks`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,17 +25,21 @@ from rcvd.types import Instances, PairGraph
 class DetectorOptions:
     """classes: groups (person, animal, vehicle) or names of classes. score: least one kept.
 
-    weights: checkpoint, or folder of a transformers model; None: the publisher's. config: of a
-    detectron2 network. hub: name of a transformers model.
+    short_side: pixels the frame's short side is brought to; None: as published (800 for Mask
+    R-CNN); less is faster and misses small things. weights: checkpoint, or folder of a transformers
+    model; None: the publisher's. config: of a detectron2 network. hub: name of a transformers
+    model.
     """
 
     classes: tuple[str, ...] = ("person", "animal", "vehicle")
     score: float = 0.5
+    short_side: int | None = None
     weights: Path | None = None
     config: Path | None = None
     hub: str | None = None
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds instances in one frame."""
 

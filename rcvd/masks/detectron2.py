@@ -39,13 +39,17 @@ class Detectron2Masks:
         self.settings = _settings(config, zoo, options.config)
         self.settings.MODEL.DEVICE = str(device)
         self.settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = options.score
+        if options.short_side is not None:
+            self.settings.INPUT.MIN_SIZE_TEST = options.short_side
         names = data.MetadataCatalog.get(self.settings.DATASETS.TRAIN[0]).get("thing_classes")
         if not names:
             raise UserError(f"{options.config}: its data set is not registered with class names")
         self.classes = chosen_classes(options.classes, names)
         self.least = options.score
         if options.weights is None and options.config is not None:
-            raise UserError("masks.detector.config needs the checkpoint beside it: --set masks.detector.weights=FILE")
+            raise UserError(
+                "masks.detector.config needs its checkpoint: --set masks.detector.weights=FILE"
+            )
         path = options.weights or fetched(ZOO_NAME, "--set masks.detector.weights=FILE")
         self.network: Any = modeling.build_model(self.settings).eval()
         load_network(self.network, path)

@@ -33,6 +33,8 @@ class TorchvisionMaskRcnn:
         self.network = _network(detection, name)
         path = options.weights or fetched(name, "--set masks.detector.weights=FILE")
         load_into(self.network, load_checkpoint(path), str(path))
+        if options.short_side is not None:
+            self.network.transform.min_size = (options.short_side,)
         self.network.to(device).eval()
         self.device = device
 

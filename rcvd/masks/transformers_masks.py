@@ -20,6 +20,7 @@ from rcvd.types import Instances
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
+SHORT_SIDE, LONG_SIDE = 800, 1333  # where the model's folder does not say
 MULTIPLE = 32  # sides of the input, where the network takes any size
 QUERY_KINDS = ("mask2former", "maskformer", "eomt", "eomt_dinov3")
 
@@ -33,7 +34,7 @@ class TransformersMasks:
         source = options.weights or options.hub or published
         if source is None:
             raise UserError(
-                f"{what} needs a network: --set masks.detector.weights=FOLDER or --set masks.detector.hub=NAME"
+                f"{what} needs a network: --set masks.detector.weights=FOLDER, or .hub=NAME"
             )
         self.network: Any = load_model("AutoModelForUniversalSegmentation", source, what)
         config = self.network.config
@@ -43,7 +44,9 @@ class TransformersMasks:
         self.classes = chosen_classes(options.classes, names)
         self.least = options.score
         form = read_settings(source, "preprocessor_config.json")
-        self.size: dict[str, int] = form.get("size") or {}
+        size = form.get("size") or {}
+        self.short = options.short_side or size.get("shortest_edge", SHORT_SIDE)
+        self.long = size.get("longest_edge", LONG_SIDE)
         # a transformer with learned positions takes squares of its own size only
         self.square = config.image_size if config.model_type.startswith("eomt") else 0
         shape = (1, 3, 1, 1)
@@ -80,8 +83,7 @@ class TransformersMasks:
             used = (max(1, round(h * scale)), max(1, round(w * scale)))
             multiple = self.square
         else:
-            short, long = self.size.get("shortest_edge", 384), self.size.get("longest_edge", 1333)
-            scale = min(short / min(h, w), long / max(h, w))
+            scale = min(self.short / min(h, w), self.long / max(h, w))
             used = (max(1, round(h * scale)), max(1, round(w * scale)))
             multiple = MULTIPLE
         image = functional.interpolate(

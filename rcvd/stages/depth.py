@@ -52,9 +52,7 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
         for k in workspace.track(frames, "depth"):
             _save(workspace, k, read_depth_file(settings.folder, k, sizes))
     else:
-        model = load_depth(
-            settings.backend, workspace.store.device, settings.weights, settings.hub
-        )
+        model = load_depth(settings.backend, workspace.store.device, settings.weights, settings.hub)
         prior = {
             "backend": settings.backend,
             "metric": model.metric,
@@ -66,7 +64,8 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
                 _save(workspace, k, model(scene.rgb(k)[None].to(workspace.store.device))[0])
     logger.info("depth prior: %s", prior["backend"])
     write_json(workspace.folder / PRIOR, prior)
-    return {"frames": scene.n_frames, **prior}
+    weights = None if settings.weights is None else str(settings.weights)
+    return {"frames": scene.n_frames, "weights": weights, "hub": settings.hub, **prior}
 
 
 def _save(workspace: Workspace, k: int, z: torch.Tensor) -> None:

@@ -6,7 +6,7 @@ frames, detected/000000.json: what it found before motion gave a verdict.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from rcvd.items import (
 )
 from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.instances import regions_as_instances
-from rcvd.masks.model import AUTO, MASK_MODELS, MaskModel, load_masks
+from rcvd.masks.model import AUTO, MASK_MODELS, MaskModel, auto_masks, load_masks
 from rcvd.masks.tracks import tracked
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
@@ -55,6 +55,15 @@ class MasksSettings:
             raise unknown("mask model", self.backend, [AUTO, *MASK_MODELS])
 
 
+def decided(settings: MasksSettings, commercial: bool = False) -> MasksSettings:
+    """The settings with `auto` replaced by the backend it stands for on this machine."""
+    if settings.backend != AUTO or settings.folder is not None:
+        return settings
+    backend, reason = auto_masks(commercial)
+    logger.info("masks: auto is %s (%s)", backend, reason)
+    return replace(settings, backend=backend)
+
+
 def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     if settings.folder is not None:
@@ -75,7 +84,13 @@ def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
             advance(1)
     logger.info("masks: %s, %.1f %% of the pixels move", backend, 100 * share)
     figures = {"moving_percent": round(100 * share, 2), "movers": len(movers)}
-    return {"frames": scene.n_frames, "backend": backend, **figures}
+    return {"frames": scene.n_frames, "backend": backend, **origin(settings.detector), **figures}
+
+
+def origin(detector: DetectorOptions) -> dict[str, str | None]:
+    """Where the detector's weights came from, for the report; None: the publisher's own."""
+    weights = None if detector.weights is None else str(detector.weights)
+    return {"weights": weights, "hub": detector.hub}
 
 
 def _estimated(
