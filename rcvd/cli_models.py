@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from rcvd.errors import UserError
 
@@ -19,13 +17,13 @@ def list_weights() -> None:
     """Every published checkpoint that a backend can use, and whether it is on this machine."""
     from rcvd.checkpoints import CHECKPOINTS, files
 
-    table = Table("name", "backend", "here", "MB", "licence", "commercial", "score")
+    rows = [("name", "here", "MB", "commercial", "licence", "score")]
     for name, entry in CHECKPOINTS.items():
         here = "bundled" if entry.file else "yes" if files(name) else "no"
         commercial = "yes" if entry.commercial else "no"
         megabytes = f"{entry.size / 1e6:.0f}"
-        table.add_row(name, entry.backend, here, megabytes, entry.licence, commercial, entry.score)
-    Console().print(table)
+        rows.append((name, here, megabytes, commercial, entry.licence, entry.score))
+    print_columns(rows)
 
 
 @weights_app.command()
@@ -70,12 +68,19 @@ def licenses(
     from rcvd.licences import models_of_run
     from rcvd.scene import Scene
 
-    table = Table("stage", "backend", "weights", "licence", "commercial use")
     words = {True: "yes", False: "no", None: "not known to rcvd"}
-    for model in models_of_run(Scene.load(scene)):
-        commercial = words[model.commercial]
-        table.add_row(model.family, model.backend, model.weights, model.licence, commercial)
-    Console().print(table)
+    rows = [("stage", "backend", "weights", "commercial", "licence")]
+    for m in models_of_run(Scene.load(scene)):
+        rows.append((m.family, m.backend, m.weights, words[m.commercial], m.licence))
+    print_columns(rows)
+
+
+def print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Rows of text in aligned columns, one line each whatever the terminal's width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
 
 
 def register(app: typer.Typer) -> None:

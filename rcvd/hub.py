@@ -1,11 +1,14 @@
 """Models of the Hugging Face hub: a name there, or a folder on disk, and its settings as JSON."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from rcvd.errors import UserError
 from rcvd.optional import required
+
+logger = logging.getLogger(__name__)
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -33,18 +36,37 @@ def load_model(kind: str, source: Path | str, what: str) -> Any:
     name = str(source)
     if isinstance(source, Path) and not (source / "config.json").is_file():
         raise UserError(f"{source}: no config.json there; give a folder made by save_pretrained")
+    auto = getattr(transformers, kind)
     try:
-        model, report = getattr(transformers, kind).from_pretrained(
-            name, output_loading_info=True, dtype="float32"
-        )
+        model, report = _loaded(auto, source)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{what}: cannot load {name}: {_first_line(error)}") from error
+        advice = (
+            ""
+            if isinstance(source, Path)
+            else (
+                f"; without a network: hf download {name} elsewhere, or name a folder made by "
+                "save_pretrained as weights"
+            )
+        )
+        raise UserError(f"{what}: cannot load {name}: {_first_line(error)}{advice}") from error
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
         raise UserError(f"{what}: {name}: damaged or truncated weights ({error})") from error
     _check(report, name, what)
     return model.eval()
+
+
+def _loaded(auto: Any, source: Path | str) -> tuple[Any, dict[str, Any]]:
+    """The model and what did not fit; a hub model from the cache, and only without it by network.
+
+    Only safetensors and tensors-only pickles are read (transformers' own rule).
+    """
+    options = {"output_loading_info": True, "dtype": "float32"}
+    if isinstance(source, str) and not cached_weights(source):
+        logger.info("downloading %s from the Hugging Face hub", source)
+        return auto.from_pretrained(source, **options)
+    return auto.from_pretrained(str(source), local_files_only=True, **options)
 
 
 def read_settings(source: Path | str, file: str) -> dict[str, Any]:
