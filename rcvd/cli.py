@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_flow import app as flow_app
 from rcvd.cli_models import register as register_models
-from rcvd.cli_recognize_data import app as recognize_app
+from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(

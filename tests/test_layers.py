@@ -16,7 +16,11 @@ LAYERS = (
     ("scene", "licences", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "demo", "evaluate", "compare"),
-    ("cli", "cli_evaluate", "cli_flow", "cli_models", "cli_recognize", "cli_recognize_data"),
+    (
+        *("cli", "cli_evaluate", "cli_flow", "cli_models"),
+        *("cli_recognize", "cli_recognize_action", "cli_recognize_data", "cli_recognize_judge"),
+        *("cli_recognize_verbs",),
+    ),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")

@@ -1,0 +1,8 @@
+"""All verbs of `rcvd recognize`: each module adds its own to the one app."""
+
+from rcvd import cli_recognize_action, cli_recognize_data, cli_recognize_judge
+from rcvd.cli_recognize import app
+
+MODULES = (cli_recognize_action, cli_recognize_data, cli_recognize_judge)
+
+__all__ = ["MODULES", "app"]
