@@ -1,6 +1,8 @@
 """Checkpoints with random weights in the form their publishers give them."""
 
+import json
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def randomised(network: Any, seed: int = 0, spread: float = 1.0) -> Any:
 
 def raft_file(name: str, folder: Path) -> Path:
     """A plain state dict, as torchvision publishes it."""
-    import torchvision
+    torchvision = import_module("torchvision")
 
     torch.manual_seed(0)
     path = folder / f"{name}.pth"
@@ -49,7 +51,7 @@ OLD_NAMES = {  # of torchvision before 0.13, which the published file of the fir
 
 def mask_rcnn_file(name: str, folder: Path) -> Path:
     """A state dict that finds a person in every proposal."""
-    import torchvision
+    torchvision = import_module("torchvision")
 
     torch.manual_seed(0)
     network = getattr(torchvision.models.detection, name)(weights=None, weights_backbone=None)
@@ -68,13 +70,13 @@ def mask_rcnn_file(name: str, folder: Path) -> Path:
 
 def detectron2_files(folder: Path) -> dict[str, Path]:
     """The zoo's pickle of arrays and the trainer's checkpoint, of the same weights."""
-    from detectron2 import model_zoo  # pyright: ignore[reportMissingImports]
-    from detectron2.modeling import build_model  # pyright: ignore[reportMissingImports]
+    model_zoo = import_module("detectron2.model_zoo")
+    modeling = import_module("detectron2.modeling")
 
     torch.manual_seed(0)
     config = model_zoo.get_config("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml")
     config.MODEL.DEVICE = "cpu"
-    network = build_model(config)
+    network = modeling.build_model(config)
     with torch.no_grad():
         network.roi_heads.box_predictor.cls_score.bias[0] = 8.0
     state = network.state_dict()
@@ -149,9 +151,7 @@ SIZES = {"depth_anything": 56, "depth_anything_metric": 56, "depth_pro": 128}
 
 def depth_folder(kind: str, folder: Path) -> Path:
     """A tiny network of one kind, made by save_pretrained, with its preprocessing beside it."""
-    import json
-
-    import transformers
+    transformers = import_module("transformers")
 
     makers = {
         "depth_anything": lambda: _depth_anything(transformers, "relative", 1),
@@ -178,7 +178,7 @@ def depth_folder(kind: str, folder: Path) -> Path:
 
 def masks_folder(kind: str, folder: Path) -> Path:
     """A tiny Mask2Former or EoMT whose queries all see a person."""
-    import transformers
+    transformers = import_module("transformers")
 
     labels = dict(enumerate(COCO))
     if kind == "mask2former":
