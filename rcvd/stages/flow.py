@@ -12,6 +12,7 @@ import torch
 from rcvd.errors import UserError, unknown
 from rcvd.flow.chain import unstacked
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
+from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs
 from rcvd.flow.estimate import estimate_pair
 from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
 from rcvd.flow.pairs import (
@@ -56,6 +57,7 @@ class FlowSettings:
     folder: Path | None = None
     rule: Literal["paper", "dense"] = "dense"
     min_valid: float = 0.2
+    covisible: CovisibilityOptions = field(default_factory=CovisibilityOptions)
     check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
     start: StartOptions = field(default_factory=StartOptions)
 
@@ -70,6 +72,8 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
         graph = flow_folder_pairs(settings.folder, scene.n_frames)
     else:
         graph = make_pairs(scene.n_frames, settings.rule)
+        closures = covisible_pairs(scene.rgb, graph, settings.covisible)
+        graph = pair_graph([*map(tuple, graph.pairs.tolist()), *closures], scene.n_frames)
     todo = [(i, j) for i, j in graph.pairs.tolist() if not _done(workspace, i, j)]
     if settings.folder is not None:
         sizes = Sizes(scene.size, scene.source_size)
@@ -117,7 +121,7 @@ def _estimate(
 
     def starts(pairs: list[tuple[int, int]]) -> torch.Tensor | None:
         found = [
-            start_flow(frame(i), frame(j), route(known, i, j), flow_of, settings.start)
+            start_flow(frame(i), frame(j), _way(known, i, j), flow_of, settings.start)
             for i, j in pairs
         ]
         if all(start is None for start in found):
@@ -145,6 +149,11 @@ def _batches(order: list[tuple[int, int]], count: int) -> list[list[tuple[int, i
         for same in (list(group) for _, group in distances)
         for k in range(0, len(same), count)
     ]
+
+
+def _way(known: set[tuple[int, int]], i: int, j: int) -> list[int]:
+    """Frames to chain flows along; pairs of the loop closure have nothing to chain."""
+    return route(known, i, j) if (i, j) in known else [i, j]
 
 
 def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings) -> Flow:
