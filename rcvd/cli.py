@@ -126,9 +126,8 @@ def reconstruct(
         "export.full_resolution": full_resolution or None,
         "export.mesh.enabled": mesh or None,
     }
-    settings = pipeline.make_settings(
-        video, preset, nest_flags(flags), parse_overrides(overrides or [])
-    )
+    layers = (nest_flags(flags), parse_overrides(overrides or []))
+    settings = pipeline.make_settings(video, preset, *layers)
     scene = pipeline.run(settings, out, until, progress_bar)
     if until in (None, "report"):
         print_verdict(scene)
