@@ -1,6 +1,7 @@
 """Lengths of known things in exact scenes: floor, path, standing figure."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,15 +90,12 @@ def test_path_length_and_what_jitter_costs() -> None:
     smooth = path_length(cameras(), [0.0] * 8 + [0.01])
     assert smooth.length == pytest.approx(math.hypot(1, 0.04), rel=1e-6)
     assert smooth.std == pytest.approx(0.01, rel=1e-6)
-    shaken = cameras().world_from_cam.clone()
-    shaken[:, :3, 3] += (
-        0.02 * torch.randn(9, 3, generator=torch.Generator().manual_seed(0)).double()
-    )
-    noisy = path_length(
-        Cameras(shaken, cameras().intrinsics, cameras().distortion, SIZE), [0.0] * 9
-    )
-    assert noisy.length > smooth.length
-    assert noisy.std > 0.05
+    steady = cameras(41)
+    shaken = steady.world_from_cam.clone()
+    shaken[:, :3, 3] += 0.01 * torch.randn(41, 3, generator=torch.Generator().manual_seed(0))
+    noisy = path_length(replace(steady, world_from_cam=shaken), [0.0] * 41)
+    excess = 1 - smooth.length / noisy.length
+    assert 0.1 < excess < 2 * noisy.std
 
 
 def figure(k: int, x: float, tall: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,7 +109,7 @@ def figure(k: int, x: float, tall: float) -> tuple[torch.Tensor, torch.Tensor]:
     return mask, torch.where(mask, z, 0.0).float()
 
 
-@pytest.mark.parametrize("tall", [0.4, 1.3, 1.8])
+@pytest.mark.parametrize("tall", [0.4, 1.0, 1.5])
 def test_a_standing_figures_height(tall: float) -> None:
     mask, z = figure(4, 0.2, tall)
     measured = standing_height(mask, z, cameras(), 4, UP)

@@ -87,7 +87,7 @@ def test_what_cannot_be_measured_is_said(demo_scene: Path) -> None:
 
 
 def test_a_metric_scene_is_cleaned_and_still_looked_at(demo_scene: Path, tmp_path: Path) -> None:
-    """The whole way: scale-from recomputes only export; clean frees the rest; nothing is redone."""
+    """The whole way: scale-from recomputes only the end; clean frees the rest."""
     root = tmp_path / "scene"
     shutil.copytree(demo_scene, root)
     z, poses = truth(demo_scene)
@@ -98,7 +98,7 @@ def test_a_metric_scene_is_cleaned_and_still_looked_at(demo_scene: Path, tmp_pat
     before = {state.name: state.seconds for state in stage_states(root)}
     scene = pipeline.run(settings, root)
     after = {state.name: state.seconds for state in stage_states(root)}
-    assert [name for name in before if before[name] != after[name]] == ["export"]
+    assert [name for name in before if before[name] != after[name]] == ["export", "report"]
     assert path_length(scene.cameras.world_from_cam) == pytest.approx(path_length(poses), rel=1e-4)
     ours = scene.depth(3)[0]
     static = ~scene.moving(3) & (ours > 0)
