@@ -54,8 +54,8 @@ class Scene:
         """
         if Store(self.root).cleaned(stage):
             raise UserError(
-                f"{self.root}: rcvd clean removed what stage '{stage}' held; make it again with: "
-                f"rcvd reconstruct {self.clip_info['source']} --out {self.root} --until {stage}"
+                f"{self.root}: rcvd clean removed what stage '{stage}' held; the same "
+                f"rcvd reconstruct command with --until {stage} makes it again"
             )
         return self.folder(stage)
 
