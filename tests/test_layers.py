@@ -15,7 +15,7 @@ LAYERS = (
     ("video", "items", "recipe", "store"),
     ("scene", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "demo", "evaluate", "compare"),
+    ("status", "demo", "outputs", "evaluate", "compare"),
     ("cli", "cli_evaluate", "cli_recognize", "cli_recognize_data"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
