@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_check import check, print_verdict
 from rcvd.cli_evaluate import compare, evaluate
-from rcvd.cli_recognize_data import app as recognize_app
+from rcvd.cli_export import export
+from rcvd.cli_flow import app as flow_app
+from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.errors import UserError
 
 app = typer.Typer(
@@ -23,10 +26,13 @@ app = typer.Typer(
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
 app.add_typer(recognize_app, name="recognize")
+app.add_typer(flow_app, name="flow")
 console = Console(stderr=True)
 INTERRUPTED = 130
+app.command()(check)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(export)
 
 
 @contextmanager
@@ -80,6 +86,9 @@ def reconstruct(
     flow_dir: Annotated[Path | None, typer.Option(help="Your 000000_000001.npy flows.")] = None,
     depth_dir: Annotated[Path | None, typer.Option(help="Your 000000.npy depths.")] = None,
     masks_dir: Annotated[Path | None, typer.Option(help="Your 000000.png moving masks.")] = None,
+    finetune_minutes: Annotated[float | None, typer.Option(help="At most, in each round.")] = None,
+    full_resolution: Annotated[bool, typer.Option(help="Depth at the video's size too.")] = False,
+    mesh: Annotated[bool, typer.Option(help="A triangle mesh of what does not move too.")] = False,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:
@@ -101,11 +110,16 @@ def reconstruct(
         "flow.folder": flow_dir,
         "depth.folder": depth_dir,
         "masks.folder": masks_dir,
+        "finetune.minutes": finetune_minutes,
+        "export.full_resolution": full_resolution or None,
+        "export.mesh.enabled": mesh or None,
     }
     settings = pipeline.make_settings(
         video, preset, nest_flags(flags), parse_overrides(overrides or [])
     )
-    pipeline.run(settings, out, until, progress_bar)
+    scene = pipeline.run(settings, out, until, progress_bar)
+    if until in (None, "report"):
+        print_verdict(scene)
 
 
 def numbers(text: str) -> list[float]:

@@ -25,6 +25,10 @@ ViewsOption = Annotated[str, typer.Option("--views", help="Clips x crops, such a
 MotionOption = Annotated[
     str, typer.Option("--motion", help="Stored flow: plain, less its mean, or less the camera's.")
 ]
+StackOption = Annotated[
+    str | None,
+    typer.Option("--stack", help="Flow: flow, trajectory, bidirectional; default: as trained."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value.")]
 RecipeFile = Annotated[Path, typer.Argument(help="A YAML recipe, as in configs/recognition.")]
@@ -71,22 +75,24 @@ def predict(
     classes: Classes = None,
     views: ViewsOption = "10x1",
     motion: MotionOption = "plain",
+    stack: StackOption = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
     topk: Annotated[int, typer.Option(help="How many classes to print.")] = 5,
     device: Device = "auto",
 ) -> None:
     """Print the most likely classes of a scene or a video."""
     from rcvd.pipeline import pick_device
+    from rcvd.recognition.motion.stacking import stack_named
     from rcvd.recognition.predict import class_probabilities, parse_views, prepare_views
     from rcvd.recognition.sources import open_source
     from rcvd.recognition.trained import open_network
 
-    network, spec, names = open_network(
+    network, spec, card = open_network(
         model, weights, demo, classes, pick_device(device), flow_weights
     )
-    if labels:
-        names = tuple(labels.read_text().splitlines())
-    made = prepare_views(open_source(source, motion), spec, parse_views(views))
+    names = tuple(labels.read_text().splitlines()) if labels else card.names
+    kind = stack_named(stack or card.stack)
+    made = prepare_views(open_source(source, motion), spec, parse_views(views), kind)
     probabilities = class_probabilities(network, made)
     if names and len(names) != len(probabilities):
         raise UserError(f"{len(names)} labels for {len(probabilities)} classes; check --labels")
@@ -107,24 +113,24 @@ def features(
     classes: Classes = None,
     views: ViewsOption = "10x1",
     motion: MotionOption = "plain",
+    stack: StackOption = None,
     device: Device = "auto",
 ) -> None:
     """Write what a layer says of evenly spaced clips."""
     import numpy as np
 
     from rcvd.pipeline import pick_device
-    from rcvd.recognition.predict import layer_features, parse_views, prepare_views
+    from rcvd.recognition.motion.stacking import stack_named
+    from rcvd.recognition.predict import parse_views, prepare_views, view_features
     from rcvd.recognition.sources import open_source
     from rcvd.recognition.trained import open_network
 
-    network, spec, _ = open_network(
+    network, spec, card = open_network(
         model, weights, demo, classes, pick_device(device), flow_weights
     )
-    place = next(network.parameters()).device
-    rows = [
-        layer_features(network, {name: x.to(place) for name, x in view.items()}, layer)[0].cpu()
-        for view in prepare_views(open_source(source, motion), spec, parse_views(views))
-    ]
+    kind = stack_named(stack or card.stack)
+    made = prepare_views(open_source(source, motion), spec, parse_views(views), kind)
+    rows = list(view_features(network, made, layer))
     part = out.with_name(out.name + ".part")
     with part.open("wb") as stream:
         np.save(stream, np.stack([row.numpy() for row in rows]))
@@ -143,8 +149,10 @@ def train(
     from rcvd.pipeline import pick_device
     from rcvd.recognition import recipe as recipes
     from rcvd.recognition.checkpoints import save_weights
+    from rcvd.recognition.multiclip import video_logits
+    from rcvd.recognition.predict import Views
     from rcvd.recognition.registry import find
-    from rcvd.recognition.train import CHECKPOINT, Training, evaluate
+    from rcvd.recognition.train import CHECKPOINT, Training
 
     plan = read_recipe(recipe, overrides)
     inputs = find(plan.model).inputs
@@ -159,37 +167,7 @@ def train(
     losses = run.run()
     save_weights(network.network, out / "weights.pt")
     say(f"{run.steps} steps, loss {losses[-1]:.3f}" if losses else "already trained")
-    logits, label = evaluate(network, inputs, recipes.make_loader(plan, "test"))
-    _print_report(logits[:, None], label)
-
-
-@app.command(name="evaluate")
-def evaluate_(
-    recipe: RecipeFile,
-    weights: Annotated[list[Path], typer.Option("--weights", "-w", help="Repeat to average.")],
-    device: Device = "auto",
-    overrides: Set = None,
-) -> None:
-    """Hit@k, confusion and per-class accuracy of trained weights on the test set."""
-    import dataclasses
-
-    import torch
-
-    from rcvd.pipeline import pick_device
-    from rcvd.recognition import recipe as recipes
-    from rcvd.recognition.metrics import average_models
-    from rcvd.recognition.registry import find
-    from rcvd.recognition.train import evaluate
-
-    plan = read_recipe(recipe, overrides)
-    loader, inputs = recipes.make_loader(plan, "test"), find(plan.model).inputs
-    all_logits, label = [], torch.empty(0, dtype=torch.long)
-    for path in weights:
-        network = recipes.make_network(dataclasses.replace(plan, weights=path), pick_device(device))
-        logits, label = evaluate(network, inputs, loader)
-        all_logits.append(logits)
-    mean = average_models([logits.softmax(1) for logits in all_logits]).log()
-    _print_report(mean[:, None], label)
+    print_report(*video_logits(network, plan, "test", Views(1, 1)))
 
 
 def read_recipe(path: Path, overrides: list[str] | None) -> Any:
@@ -199,10 +177,12 @@ def read_recipe(path: Path, overrides: list[str] | None) -> Any:
     return build(Recipe, read_preset(str(path)), parse_overrides(overrides or []))
 
 
-def _print_report(logits: Any, label: Any) -> None:
+def print_report(logits: Any, label: Any) -> None:
+    """Figures of the logits of every view of every video."""
     from rcvd.recognition.metrics import report
 
     found = report(logits, label)
-    say(f"hit@1 {found.video_hit1:.3f}  hit@5 {found.video_hit5:.3f}  of {found.videos} videos")
+    say(f"clips  hit@1 {found.clip_hit1:.3f}  hit@5 {found.clip_hit5:.3f}")
+    say(f"videos hit@1 {found.video_hit1:.3f}  hit@5 {found.video_hit5:.3f}  of {found.videos}")
     say("per class " + " ".join(f"{share:.2f}" for share in found.per_class))
     say("confusion " + json.dumps(found.confusion))

@@ -1,14 +1,11 @@
-"""`rcvd recognize pack | bench-io | synth | contest`: what makes and measures data.
-
-The app with all verbs is this module's.
-"""
+"""`rcvd recognize pack | bench-io | synth | contest | orders`: what makes and measures data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rcvd.cli_recognize import Device, RecipeFile, Set, app, read_recipe, say
+from rcvd.cli_recognize import Device, MotionOption, RecipeFile, Set, app, read_recipe, say
 
 
 @app.command()
@@ -16,6 +13,7 @@ def pack(
     folder: Annotated[Path, typer.Argument(help="One folder a class of videos or scene folders.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .h5 to write.")],
     short_side: Annotated[int, typer.Option(help="Resize frames to this.")] = 256,
+    motion: MotionOption = "plain",
     ucf101: Annotated[Path | None, typer.Option(help="A split of UCF-101.")] = None,
     kinetics: Annotated[Path | None, typer.Option(help="A csv of Kinetics.")] = None,
 ) -> None:
@@ -26,7 +24,7 @@ def pack(
 
     kind = "ucf101" if ucf101 else "kinetics" if kinetics else "folder"
     videos = read_list(kind, folder, ucf101 or kinetics)
-    count = write(out, packed_videos(videos, short_side))
+    count = write(out, packed_videos(videos, short_side, motion))
     say(f"{out}: {count} videos")
 
 
@@ -79,3 +77,22 @@ def contest(
     for name in names:
         share = games.table(game, [name], range(seeds), pick_device(device))[name]
         say(f"{task:6} {name:18} {share:.3f}")
+
+
+@app.command()
+def orders(
+    only: Annotated[
+        str, typer.Option(help="look, joint, flow, streams or rates; empty: all.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Train the networks of the lectures' tables; print which of their orders hold."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition import orders as tables
+
+    for name in [only] if only else tables.ORDERS:
+        order = tables.order_named(name)
+        scores = tables.measure(order, range(seeds), pick_device(device))
+        for line in tables.report_lines(name, order, scores):
+            say(line)

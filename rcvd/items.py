@@ -1,10 +1,13 @@
 """How each kind of item lies in a run folder: one file (a flow: two) per frame or pair.
 
 flow: int16 .npy h w 2 in 1/64 px beside a .png of the confidence (0 = not valid); masks: .png,
-non-zero = moving; depth and confidence: float32 .npy; frames: 8-bit RGB .png.
+non-zero = moving; instances: .json with masks as COCO run lengths; depth and confidence: float32
+.npy; frames: 8-bit RGB .png.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.types import Flow, PairGraph
+from rcvd.types import Flow, Instances, PairGraph
 
 FLOW_STEP = 1 / 64  # pixels; int16 then reaches 512 px
 
@@ -24,6 +27,10 @@ def frame_name(k: int) -> str:
 
 def array_name(k: int) -> str:
     return f"{k:06d}.npy"
+
+
+def instances_name(k: int) -> str:
+    return f"{k:06d}.json"
 
 
 def pair_name(i: int, j: int) -> str:
@@ -84,6 +91,61 @@ def write_mask(path: Path, mask: Bool[Tensor, "h w"]) -> None:
 
 def read_mask(path: Path) -> Bool[Tensor, "h w"]:
     return torch.from_numpy(read_png(path) > 0)
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """Lengths of the runs of a bool h w mask, column by column, the first of zeros (COCO's RLE)."""
+    flat = np.concatenate([[False], mask.T.ravel(), [False]])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    if mask.T.ravel()[-1]:
+        edges = edges[:-1]
+    return np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+
+
+def mask_of_runs(counts: list[int], size: tuple[int, int]) -> np.ndarray:
+    """The bool h w mask of such runs."""
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(size[::-1]).T
+
+
+def write_instances(path: Path, found: Instances) -> None:
+    """A frame's instances as JSON; segmentations as in COCO results, not compressed."""
+    h, w = found.masks.shape[1:]
+    masks, boxes = found.masks.cpu().numpy(), found.boxes.tolist()
+    rows = [
+        {
+            "track": int(found.tracks[n]),
+            "label": found.labels[n],
+            "score": round(float(found.scores[n]), 4),
+            "box": [round(x, 2) for x in boxes[n]],
+            "moving": bool(found.moving[n]),
+            "reason": found.reasons[n],
+            "segmentation": {"size": [h, w], "counts": run_lengths(masks[n])},
+        }
+        for n in range(len(found))
+    ]
+    path.write_text(json.dumps({"size": [h, w], "instances": rows}))
+
+
+def read_instances(path: Path) -> Instances:
+    """Raises UserError where the file is missing or damaged."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        rows, (h, w) = content["instances"], content["size"]
+        masks = [mask_of_runs(row["segmentation"]["counts"], (h, w)) for row in rows]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} is missing or damaged; delete its folder to have it made again"
+        ) from error
+    return Instances(
+        masks=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, h, w), bool)),
+        boxes=torch.tensor([row["box"] for row in rows], dtype=torch.float32).reshape(-1, 4),
+        labels=tuple(row["label"] for row in rows),
+        scores=torch.tensor([row["score"] for row in rows], dtype=torch.float32),
+        moving=torch.tensor([row["moving"] for row in rows], dtype=torch.bool),
+        tracks=torch.tensor([row["track"] for row in rows], dtype=torch.int64),
+        reasons=tuple(row["reason"] for row in rows),
+    )
 
 
 def write_flow(confidence_png: Path, flow_npy: Path, flow: Flow) -> None:

@@ -16,7 +16,7 @@ from rcvd.export.depth_images import read_depth
 from rcvd.export.ply import read_ply
 from rcvd.export.scene_json import read_scene_json
 from rcvd.store import MARKER, REPORT, Store, read_json
-from rcvd.types import Cameras, Clip, Flow, PairGraph, PointCloud
+from rcvd.types import Cameras, Clip, Flow, Instances, PairGraph, PointCloud
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,16 @@ class Scene:
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks before any camera was known."""
         return items.read_mask(Store(self.root).folder("masks") / items.frame_name(k))
+
+    def instances(self, k: int) -> Instances:
+        """Separate things of frame k with masks, boxes, labels, scores, tracks and the verdict
+        whether they move: the one of the solved cameras where there are any, else the first.
+
+        Without a detector they are the connected regions of the moving mask.
+        """
+        store = Store(self.root)
+        stage = "poses" if store.done("poses") else "masks"
+        return items.read_instances(self.folder(stage) / "instances" / items.instances_name(k))
 
     def prior(self, k: int) -> Float[Tensor, "h w"]:
         """The depth prior's z, up to scale."""

@@ -4,7 +4,7 @@ Axis letters: t frames, p pairs, h w image, n points, gh gw grid. Pixels are (x,
 of the top-left pixel at (0.5, 0.5). z is depth along the camera's +Z, in scene units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -54,6 +54,36 @@ class Masks:
     moving: Bool[Tensor, "t h w"]
 
 
+UNKNOWN = "unknown"  # label of an instance that only its motion gave away
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Separate things in one frame, moving or not; n may be 0.
+
+    masks: True on the thing; they may overlap. boxes: x0, y0, x1, y1 in pixels. labels: class
+    names, or `UNKNOWN`. scores: in [0, 1], of the detector; for `UNKNOWN` the mean probability that
+    its pixels move. moving: it moves in the world. tracks: the same number in another frame is the
+    same thing. reasons: why it counts as moving or not.
+    """
+
+    masks: Bool[Tensor, "n h w"]
+    boxes: Float[Tensor, "n 4"]
+    labels: tuple[str, ...]
+    scores: Float[Tensor, "n"]
+    moving: Bool[Tensor, "n"]
+    tracks: Int[Tensor, "n"]
+    reasons: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> "Instances":
+        """The same instances on another device."""
+        tensors = ("masks", "boxes", "scores", "moving", "tracks")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+
 @dataclass(frozen=True)
 class Cameras:
     """One pinhole camera a frame, for images of `size` = (height, width) pixels.
@@ -89,10 +119,18 @@ class Deformation:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Fused points in the world. frame: where the point was seen; moving: belongs to a mover."""
+    """Fused points in the world. frame: where the point was seen; moving: belongs to a mover.
+
+    normal: unit length, out of the surface towards the camera that saw it; 0 where unknown.
+    """
 
     xyz: Float[Tensor, "n 3"]
     rgb: Float[Tensor, "n 3"]
+    normal: Float[Tensor, "n 3"]
     confidence: Float[Tensor, "n"]
     frame: Int[Tensor, "n"]
     moving: Bool[Tensor, "n"]
+
+    def select(self, keep: Bool[Tensor, "n"]) -> "PointCloud":
+        """The points that are kept."""
+        return PointCloud(*(getattr(self, part.name)[keep] for part in fields(self)))

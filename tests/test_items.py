@@ -8,7 +8,8 @@ import torch
 
 from rcvd import items
 from rcvd.errors import UserError
-from rcvd.types import Flow, PairGraph
+from rcvd.masks.instances import selected
+from rcvd.types import Flow, Instances, PairGraph
 
 
 def test_flow_round_trip_within_half_a_step(tmp_path: Path) -> None:
@@ -47,3 +48,37 @@ def test_damaged_items_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "o.npy", np.array([{}], dtype=object))
     with pytest.raises(UserError, match=r"o\.npy"):
         items.read_array(tmp_path / "o.npy")
+
+
+@pytest.mark.parametrize("fill", [0.0, 0.5, 1.0])
+def test_run_lengths_are_coco_s(fill: float) -> None:
+    mask = np.random.default_rng(0).random((7, 5)) < fill
+    counts = items.run_lengths(mask)
+    assert np.array_equal(items.mask_of_runs(counts, (7, 5)), mask)
+    assert sum(counts) == mask.size
+    assert sum(counts[1::2]) == mask.sum()
+    # columns first, zeros first
+    assert items.run_lengths(np.array([[0, 1, 0], [1, 1, 0]], bool)) == [1, 3, 2]
+    assert items.run_lengths(np.ones((1, 2), bool)) == [0, 2]
+
+
+def test_instances_round_trip_and_damage_is_named(tmp_path: Path) -> None:
+    masks = torch.rand(2, 8, 9) > 0.5
+    found = Instances(
+        masks=masks,
+        boxes=torch.tensor([[0, 0, 9, 8], [1.25, 2, 3, 4]]),
+        labels=("person", "unknown"),
+        scores=torch.tensor([0.75, 0.5]),
+        moving=torch.tensor([True, False]),
+        tracks=torch.tensor([3, 0]),
+        reasons=("moves", ""),
+    )
+    for instances in (found, selected(found, [])):
+        items.write_instances(tmp_path / "i.json", instances)
+        back = items.read_instances(tmp_path / "i.json")
+        assert (back.labels, back.reasons) == (instances.labels, instances.reasons)
+        for name in ("masks", "boxes", "scores", "moving", "tracks"):
+            assert torch.equal(getattr(back, name), getattr(instances, name)), name
+    (tmp_path / "i.json").write_text('{"size": [8, 9]}')
+    with pytest.raises(UserError, match=r"i\.json is missing or damaged"):
+        items.read_instances(tmp_path / "i.json")

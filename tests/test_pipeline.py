@@ -1,6 +1,7 @@
 """From a clip to a scene on the CPU: bounds on both sides, resuming, files from elsewhere."""
 
 import errno
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rcvd.export.tum import read_tum
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
 from rcvd.synthetic import Sequence, make_sequence
+from rcvd.types import UNKNOWN
 
 TINY = (72, 120)
 
@@ -25,6 +27,12 @@ def write_clip(path: Path, sequence: Sequence) -> Path:
     pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
     write_video(path, iter(pictures), sequence.times)
     return path
+
+
+def found_by_check(scene: Scene) -> tuple[str, str]:
+    """Level and first reason of check.json."""
+    document = json.loads((scene.root / "check.json").read_text())
+    return document["verdict"], document["findings"][0]["reason"].partition(";")[0]
 
 
 def test_demo_errors_lie_within_bounds(demo_scene: Path) -> None:
@@ -60,6 +68,18 @@ def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
     assert not points.moving.all()
 
 
+def test_instances_are_the_moving_regions_with_tracks(demo_scene: Path) -> None:
+    scene = Scene.load(demo_scene)
+    frames = [scene.instances(k) for k in range(scene.n_frames)]
+    for k, found in enumerate(frames):
+        whole = found.masks.any(0) if len(found) else torch.zeros(scene.size, dtype=torch.bool)
+        assert torch.equal(whole, scene.moving(k))
+        assert found.moving.all()
+        assert set(found.labels) <= {UNKNOWN}
+    longest = max(sum(t in f.tracks.tolist() for f in frames) for t in range(5))
+    assert longest >= scene.n_frames // 2  # the walker keeps its number
+
+
 def test_points_lie_where_depth_and_cameras_put_them(demo_scene: Path) -> None:
     """Every static point projects into some frame near that frame's depth."""
     from rcvd.geometry.camera import project
@@ -91,6 +111,7 @@ def test_still_camera_gets_identity_poses_and_a_verdict(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "still.mp4", still)
     scene = rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu")
     assert scene.document["verdict"] == "no parallax"
+    assert found_by_check(scene) == ("red", "the camera stands still here")
     eye = torch.eye(4, dtype=torch.float64).expand(4, 4, 4)
     torch.testing.assert_close(scene.cameras.world_from_cam, eye, atol=1e-6, rtol=0)
     assert (scene.depth(0)[0] > 0).all()
@@ -101,6 +122,7 @@ def test_pure_rotation_turns_without_moving(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "turn.mp4", turning)
     scene = rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu")
     assert scene.document["verdict"] == "no parallax"
+    assert found_by_check(scene) == ("red", "the camera only rotates here")
     assert path_length(scene.cameras.world_from_cam) < 1e-6
     first, last = scene.cameras.world_from_cam[[0, -1], :3, :3]
     turned = torch.acos(((first.T @ last).trace() - 1).clamp(-2, 2) / 2)

@@ -34,7 +34,8 @@ class Gauge:
         """The same points in the new world and unit."""
         transform = self.new_from_old.to(points.xyz)
         xyz = points.xyz @ transform[:3, :3].T + transform[:3, 3]
-        return replace(points, xyz=self.scale * xyz)
+        normal = points.normal @ transform[:3, :3].T
+        return replace(points, xyz=self.scale * xyz, normal=normal)
 
 
 def first_frame_gauge(

@@ -11,6 +11,7 @@ from rcvd.types import PointCloud
 VERTEX = np.dtype(
     [
         *((axis, "<f4") for axis in ("x", "y", "z")),
+        *((axis, "<f4") for axis in ("nx", "ny", "nz")),
         *((channel, "u1") for channel in ("red", "green", "blue")),
         ("confidence", "<f4"),
         ("frame", "<i4"),
@@ -31,10 +32,11 @@ DTYPES = {name: dtype for dtype, names in PLY_TYPES.items() for name in names}
 
 
 def write_ply(path: Path, points: PointCloud) -> None:
-    """One vertex a point: x y z, red green blue, confidence, frame, moving (1 = moves)."""
+    """One vertex a point: position, normal, colour, confidence, frame, moving (1 = moves)."""
     table = np.empty(len(points.xyz), dtype=VERTEX)
     for column, axis in enumerate(("x", "y", "z")):
         table[axis] = points.xyz[:, column].cpu().numpy()
+        table[f"n{axis}"] = points.normal[:, column].cpu().numpy()
     rgb = (points.rgb.cpu() * 255).round().clamp(0, 255).to(torch.uint8).numpy()
     for column, channel in enumerate(("red", "green", "blue")):
         table[channel] = rgb[:, column]
@@ -58,7 +60,8 @@ def write_ply(path: Path, points: PointCloud) -> None:
 def read_ply(path: Path) -> PointCloud:
     """Points of a binary little-endian PLY whose first element is its vertices.
 
-    Colours default to grey, confidence to 1, frame to 0 and moving to False where absent.
+    Colours default to grey, normals to 0, confidence to 1, frame to 0 and moving to False where
+    absent.
 
     Raises:
         UserError: no such file, not a PLY of this kind, or shorter than its header says.
@@ -106,6 +109,7 @@ def _points(path: Path, table: np.ndarray) -> PointCloud:
     return PointCloud(
         xyz=torch.stack([column(a, 0) for a in "xyz"], 1).float(),
         rgb=torch.stack([column(c, 128) for c in ("red", "green", "blue")], 1).float() / 255,
+        normal=torch.stack([column(f"n{a}", 0) for a in "xyz"], 1).float(),
         confidence=column("confidence", 1).float(),
         frame=column("frame", 0).long(),
         moving=column("moving", 0) > 0,

@@ -1,19 +1,20 @@
 """Dense Lucas-Kanade flow, coarse to fine and iterated: no weights, CPU and GPU alike.
 
 Lucas, Kanade, "An iterative image registration technique", IJCAI 1981; Bouguet, "Pyramidal
-implementation of the Lucas Kanade feature tracker", 2001. Solvability after Shi, Tomasi, "Good
-features to track", CVPR 1994.
+implementation of the Lucas Kanade feature tracker", 2001.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
+from torch.nn.functional import conv2d, interpolate, pad
 
 from rcvd.errors import UserError
+from rcvd.flow.gradients import gradient, structure_tensor, window_mean
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import inside, sample
 
@@ -27,7 +28,8 @@ class LucasKanadeOptions:
     the image reaches. iterations: at each level. damping: added to the structure tensor (squared
     grey levels in [0, 1] per px): where nothing is seen the flow of the coarser level stays.
     step: px, longest change of one iteration. smooth: px, side of the median over the result of
-    each level. colour: uses the three colours instead of grey.
+    each level. colour: uses the three colours instead of grey. constancy: of the brightness, or of
+    its derivatives, which a change of light leaves alone.
     """
 
     window: int = 11
@@ -37,6 +39,7 @@ class LucasKanadeOptions:
     step: float = 1.0
     smooth: int = 5
     colour: bool = False
+    constancy: Literal["brightness", "gradient"] = "brightness"
 
 
 class LucasKanadeFlow:
@@ -70,6 +73,8 @@ class LucasKanadeFlow:
                 f"work at {MIN_SIDE} pixels a side or more"
             )
         images = [x if o.colour else x.mean(1, keepdim=True) for x in (rgb_i, rgb_j)]
+        if o.constancy == "gradient":
+            images = [gradient(x).movedim(-1, 2).flatten(1, 2) for x in images]
         levels_i, levels_j = (pyramid(x, o.levels) for x in images)
         h, w = levels_i[-1].shape[2:]
         if initial is None:
@@ -107,36 +112,6 @@ def resize_flow(
     return moved * flow.new_tensor([size[1] / w, size[0] / h])
 
 
-def gradient(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w 2"]:
-    """Derivatives along x and y by Scharr's kernels, per px."""
-    smooth, slope = image.new_tensor([3, 10, 3]) / 16, image.new_tensor([-1, 0, 1]) / 2
-    b, c, h, w = image.shape
-    flat = pad(image.reshape(-1, 1, h, w), (1, 1, 1, 1), mode="replicate")
-    along_x = conv2d(flat, (smooth[:, None] * slope[None, :])[None, None])
-    along_y = conv2d(flat, (slope[:, None] * smooth[None, :])[None, None])
-    return torch.stack([along_x, along_y], -1).reshape(b, c, h, w, 2)
-
-
-def window_sum(values: Float[Tensor, "b k h w"], window: int) -> Float[Tensor, "b k h w"]:
-    """Mean over the patch around each pixel; beyond the border nothing counts."""
-    return avg_pool2d(values, window, 1, window // 2, count_include_pad=False)
-
-
-def structure_tensor(slope: Float[Tensor, "b c h w 2"], window: int) -> Float[Tensor, "b h w 2 2"]:
-    """Mean over the patch, sum over the colours, of the gradient's outer product."""
-    gx, gy = slope.unbind(-1)
-    products = torch.stack([gx * gx, gx * gy, gy * gy], 1).sum(2)
-    xx, xy, yy = window_sum(products, window).unbind(1)
-    return torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
-
-
-def solvability(rgb: Float[Tensor, "b 3 h w"], window: int = 15) -> Float[Tensor, "b h w"]:
-    """Smaller eigenvalue of the structure tensor of grey levels: 0 where flow cannot be known."""
-    tensor = structure_tensor(gradient(rgb.mean(1, keepdim=True)), window)
-    xx, xy, yy = tensor[..., 0, 0], tensor[..., 0, 1], tensor[..., 1, 1]
-    return (xx + yy) / 2 - (((xx - yy) / 2).square() + xy * xy).sqrt()
-
-
 def refine(
     image_i: Float[Tensor, "b c h w"],
     image_j: Float[Tensor, "b c h w"],
@@ -161,7 +136,7 @@ def refine(
         difference = image_i - sample(image_j, pixels + flow)
         target = difference + torch.einsum("bchwk,bhwk->bchw", slope, flow)
         products = (slope * target[..., None]).sum(1).movedim(-1, 1)
-        x, y = (window_sum(products, options.window) + damping * flow.movedim(-1, 1)).unbind(1)
+        x, y = (window_mean(products, options.window) + damping * flow.movedim(-1, 1)).unbind(1)
         change = torch.stack([yy * x - xy * y, xx * y - xy * x], -1) / det[..., None] - flow
         length = change.norm(dim=-1, keepdim=True)
         flow = flow + change * (options.step / length.clamp(min=options.step))

@@ -73,7 +73,7 @@ def regions(
     values = odds.detach().cpu().numpy()
     scale = values.size / REFERENCE_AREA
     possible = (values > o.possible).astype(np.uint8)
-    possible = cv2.morphologyEx(possible, cv2.MORPH_CLOSE, _disk(o.close))
+    possible = cv2.morphologyEx(possible, cv2.MORPH_CLOSE, disk(o.close))
     count, found = cv2.connectedComponents(possible, connectivity=4)
     labels = np.asarray(found, dtype=np.int64)
     area = np.bincount(labels.ravel(), minlength=count)
@@ -81,9 +81,10 @@ def regions(
     keep = (seeds >= o.min_seeds * scale) & (area >= o.min_area * scale)
     keep &= (seeds > o.seed_share * area) & (seeds > 0)
     keep[0] = False
-    mask = cv2.dilate(keep[labels].astype(np.uint8), _disk(o.dilate))
+    mask = cv2.dilate(keep[labels].astype(np.uint8), disk(o.dilate))
     return torch.from_numpy(mask > 0).to(odds.device)
 
 
-def _disk(radius: int) -> np.ndarray:
+def disk(radius: int) -> np.ndarray:
+    """Structuring element of that radius in pixels."""
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

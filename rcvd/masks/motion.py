@@ -1,42 +1,56 @@
 """Mask backend `motion`: what moves against the dominant camera motion. Needs no weights."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.flow.chain import FlowOf
-from rcvd.masks.cleaning import CleaningOptions, regions, through_time
+from rcvd.masks.cleaning import CleaningOptions, through_time
 from rcvd.masks.evidence import EvidenceOptions, FrameOf, camera_motions, frame_evidence
-from rcvd.types import Masks, PairGraph
+from rcvd.masks.instances import no_instances
+from rcvd.masks.verify import FoundOf, VerifyOptions, clip_masks
+from rcvd.types import Instances, PairGraph
 
 
 @dataclass(frozen=True)
 class MotionOptions:
-    """evidence: of one frame's flows. cleaning: over time and image."""
+    """evidence: of one frame's flows. cleaning: over time and image. verify: of what a detector
+    found.
+    """
 
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)
+    verify: VerifyOptions = field(default_factory=VerifyOptions)
 
 
 class MotionMasks:
     """Epipolar evidence over several pairs, cleaned along time and over the image."""
 
+    looks = False
+
     def __init__(self, options: MotionOptions | None = None) -> None:
         self.options = options or MotionOptions()
 
-    def __call__(self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph) -> Masks:
+    def detect(self, rgb: Float[Tensor, "3 h w"]) -> Instances:
+        """Nothing: a single frame does not move."""
+        return no_instances((rgb.shape[1], rgb.shape[2]), rgb.device)
+
+    def __call__(
+        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, found_of: FoundOf
+    ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """See `rcvd.masks.model.MaskModel`."""
         odds = self.log_odds(frame_of, flow_of, graph)
-        return Masks(torch.stack([regions(frame, self.options.cleaning) for frame in odds]))
+        return clip_masks(
+            odds, found_of, flow_of, graph, self.options.cleaning, self.options.verify
+        )
 
     def log_odds(
         self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph
     ) -> Float[Tensor, "t h w"]:
-        """Log-odds for `moves` of every pixel, before regions are cut out of them: what verifies
-        an instance that a detector found.
-        """
+        """Log-odds for `moves` of every pixel, 0 where no flow tells."""
         o = self.options
         motions = camera_motions(graph, flow_of, o.evidence)
         evidence = [

@@ -4,6 +4,7 @@ The two-view evidence is blind along epipolar lines (a car ahead). With cameras 
 static pixel has one depth, near the prior, that explains all its flows at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +17,7 @@ from rcvd.flow.pairs import neighbours
 from rcvd.geometry.camera import MIN_Z, pixel_centres
 from rcvd.geometry.pose import se3_exp
 from rcvd.geometry.residual_flow import camera_flow, camera_slope
-from rcvd.masks.cleaning import CleaningOptions, regions, through_time
+from rcvd.masks.cleaning import CleaningOptions, through_time
 from rcvd.masks.evidence import (
     EvidenceOptions,
     FrameOf,
@@ -24,7 +25,8 @@ from rcvd.masks.evidence import (
     flow_covariance,
     pair_log_odds,
 )
-from rcvd.types import Cameras, Flow, Masks, PairGraph
+from rcvd.masks.verify import FoundOf, VerifyOptions, clip_masks
+from rcvd.types import Cameras, Flow, Instances, PairGraph
 
 EDGE_RADIUS = 3  # px, how far flow bleeds over an edge of the depth
 
@@ -48,6 +50,7 @@ class RefineOptions:
     cleaning: CleaningOptions = field(
         default_factory=lambda: CleaningOptions(certain=3.0, possible=1.0)
     )
+    verify: VerifyOptions = field(default_factory=VerifyOptions)
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,18 @@ class _Measurements:
 
 def refine_moving(
     first: Bool[Tensor, "t h w"],
+    found_of: FoundOf,
     z: Float[Tensor, "t h w"],
     cameras: Cameras,
     frame_of: FrameOf,
     flow_of: FlowOf,
     graph: PairGraph,
     options: RefineOptions | None = None,
-) -> Masks:
-    """Moving masks from the flow's residual against solved cameras and depth.
+) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
+    """Moving masks and instances from the flow's residual against solved cameras and depth.
 
-    first: the masks before the solve. z: the solved depth in the scale of the cameras, 0 where
-    unknown. The cameras' distortion is not modelled here.
+    first, found_of: the masks, and what a detector saw, before the solve. z: the solved depth in
+    the scale of the cameras, 0 where unknown. The cameras' distortion is not modelled here.
     """
     o = options or RefineOptions()
     evidence = []
@@ -85,7 +89,7 @@ def refine_moving(
         odds = solved_evidence(i, frame_of(i), z[i], cameras, flow_of, graph, o)
         evidence.append(odds + o.first * first[i])
     odds = through_time(torch.stack(evidence), flow_of, o.cleaning)
-    return Masks(torch.stack([regions(frame, o.cleaning) for frame in odds]))
+    return clip_masks(odds, found_of, flow_of, graph, o.cleaning, o.verify)
 
 
 def solved_evidence(

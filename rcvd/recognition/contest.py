@@ -20,6 +20,7 @@ from rcvd.recognition.motion.motionworld import (
     make_clips,
 )
 from rcvd.recognition.networks.conv_rnn import ConvRnn
+from rcvd.recognition.networks.norms import Norm
 from rcvd.recognition.networks.toy import Early, Late, SingleFrame, Toy3d
 from rcvd.recognition.networks.toy_slowfast import (
     ToyFactored,
@@ -33,6 +34,7 @@ from rcvd.recognition.svm import fit_svm, stacked_scores
 from rcvd.recognition.train import Training, TrainOptions, evaluate
 
 TEST_SEED = 1_000_003  # far from any training seed
+NORM: Norm = "bn"
 CONTRAST = 4.0  # brings rgb - 0.5 to about unit deviation
 
 
@@ -60,20 +62,20 @@ class Contest:
 
 
 def _late_fc(c: Contest) -> nn.Module:
-    return Late(c.classes, "fc", c.world.frames, c.world.side, c.width, hidden=16)
+    return Late(c.classes, "fc", c.world.frames, c.world.side, c.width, hidden=16, norm=NORM)
 
 
 NETWORKS: dict[str, Callable[[Contest], nn.Module]] = {
-    "single": lambda c: SingleFrame(Late(c.classes, width=c.width)),
-    "late_pool": lambda c: Late(c.classes, width=c.width),
+    "single": lambda c: SingleFrame(Late(c.classes, width=c.width, norm=NORM)),
+    "late_pool": lambda c: Late(c.classes, width=c.width, norm=NORM),
     "late_fc": _late_fc,
-    "early": lambda c: Early(c.classes, c.world.frames, c.width),
-    "slow_fusion": lambda c: Toy3d(c.classes, c.width),
-    "r2plus1d": lambda c: ToyFactored(c.classes, c.width),
-    "nonlocal": lambda c: ToyNonLocal(c.classes, c.width),
-    "slow_only": lambda c: ToySlow(c.classes, c.width),
-    "fast_only": lambda c: ToyFast(c.classes, c.width),
-    "slowfast": lambda c: ToySlowFast(c.classes, c.width),
+    "early": lambda c: Early(c.classes, c.world.frames, c.width, norm=NORM),
+    "slow_fusion": lambda c: Toy3d(c.classes, c.width, norm=NORM),
+    "r2plus1d": lambda c: ToyFactored(c.classes, c.width, norm=NORM),
+    "nonlocal": lambda c: ToyNonLocal(c.classes, c.width, norm=NORM),
+    "slow_only": lambda c: ToySlow(c.classes, c.width, norm=NORM),
+    "fast_only": lambda c: ToyFast(c.classes, c.width, norm=NORM),
+    "slowfast": lambda c: ToySlowFast(c.classes, c.width, norm=NORM),
     "convgru": lambda c: ConvRnn(c.classes, (c.width, 2 * c.width)),
 }
 
@@ -83,7 +85,7 @@ class Stream:
     """A temporal stream. length: flow fields it sees."""
 
     length: int
-    kind: str = "flow"
+    kind: stacking.Stack = "flow"
 
 
 STREAMS: dict[str, Stream] = {
@@ -100,7 +102,7 @@ class FlowNetwork(nn.Module):
 
     def __init__(self, classes: int, length: int, width: int) -> None:
         super().__init__()
-        self.network = Early(classes, length, width, channels=2)
+        self.network = Early(classes, length, width, channels=2, norm=NORM)
 
     def forward(self, flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b k"]:
         return self.network(flow)
@@ -127,13 +129,11 @@ def stack(
     fields, length = flow.shape[2], stream.length
     if length > fields:
         raise UserError(f"a stack of {length} fields needs {length + 1} frames, not {fields + 1}")
-    seen, start = flow + noise, (fields - length) // 2
-    if stream.kind == "trajectory":
-        return stacking.trajectory_stack(seen, start, length)
-    if stream.kind == "bidirectional":
-        backward = stacking.reverse_flow(flow) + noise
-        return stacking.bidirectional_stack(seen, backward, start + length // 2, length)
-    return stacking.flow_stack(seen, start, length)
+    start = (fields - length) // 2
+    seen = stacking.flow_stack(flow, start, length)
+    noise = stacking.flow_stack(noise, start, length)
+    backward = stacking.reverse_flow(seen) + noise
+    return stacking.restack(stream.kind, seen + noise, backward)
 
 
 def _clips(contest: Contest, count: int, seed: int, stream: Stream | None) -> ClipsInMemory:

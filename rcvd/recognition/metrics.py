@@ -23,7 +23,7 @@ def average_views(
     return (logits.softmax(1) if of == "probabilities" else logits).mean(0)
 
 
-def average_models(probabilities: Sequence[Float[Tensor, "n k"]]) -> Float[Tensor, "n k"]:
+def average_models(probabilities: Sequence[Float[Tensor, "*n k"]]) -> Float[Tensor, "*n k"]:
     """Mean over models, all alike ("CNN average")."""
     return torch.stack(list(probabilities)).mean(0)
 

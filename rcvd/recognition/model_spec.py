@@ -14,7 +14,8 @@ class ModelSpec:
 
     build: the network for a number of classes, with random weights. clip: frames, height, width of
     the published input. inputs: names of forward's arguments; flow has one field less than frames.
-    rows: submodules the layer table shows; empty: every layer.
+    rows: submodules the layer table shows; empty: every layer. spread: frames of equal segments of
+    the whole video, not consecutive ones.
     """
 
     build: Callable[[int], nn.Module]
@@ -24,6 +25,7 @@ class ModelSpec:
     inputs: tuple[str, ...] = ("rgb",)
     classes: int = 400
     rows: tuple[str, ...] = ()
+    spread: bool = False
 
 
 I3D_ROWS = (

@@ -18,10 +18,15 @@ from rcvd.recognition.sources import ClipSource, open_source
 FPS = 10.0
 
 
-def packed_videos(videos: VideoList, short_side: int) -> Iterator[PackedVideo]:
-    """Every video of a list, resized; scene folders with their stored flow."""
+def packed_videos(
+    videos: VideoList, short_side: int, motion: str = "plain"
+) -> Iterator[PackedVideo]:
+    """Every video of a list, resized; scene folders with their stored flow.
+
+    motion: the flow as it is, less its mean, or less the camera's.
+    """
     for video in videos.videos:
-        source = open_source(video.path)
+        source = open_source(video.path, motion, video.start, video.end)
         frames = [_frame(source, k, short_side) for k in range(source.n_frames)]
         flow = _flows(source, frames[0].shape[:2]) if source.has_flow else ()
         yield PackedVideo(video.path.name, video.label, frames, flow)

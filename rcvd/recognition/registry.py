@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rcvd.errors import UserError
+from rcvd.recognition.action_registry import ACTIONS, FUSED
 from rcvd.recognition.model_spec import (
     I3D_ROWS,
     RESNET_ROWS,
@@ -43,6 +44,8 @@ def _nonlocal(classes: int) -> nn.Module:
 
 MODELS: dict[str, ModelSpec] = {
     **TOYS,
+    **FUSED,
+    **ACTIONS,
     "karpathy_single": ModelSpec(
         karpathy.Fusion, "single frame (Karpathy 2014)", (1, 170, 170), IMAGENET_INPUT, classes=487
     ),
@@ -232,5 +235,10 @@ def build_on_meta(name: str) -> nn.Module:
 def example_inputs(spec: ModelSpec, device: str = "meta") -> dict[str, Tensor]:
     """One clip of the published size, by input name."""
     t, h, w = spec.clip
-    shapes = {"rgb": (1, 3, t, h, w), "flow": (1, 2, t - 1, h, w)}
-    return {name: torch.zeros(shapes[name], device=device) for name in spec.inputs}
+    made = {
+        "rgb": torch.zeros(1, 3, t, h, w, device=device),
+        "flow": torch.zeros(1, 2, t - 1, h, w, device=device),
+        "boxes": torch.tensor([[0.0, 0.0, w, h]], device=device),
+        "clip": torch.zeros(1, dtype=torch.int64, device=device),
+    }
+    return {name: made[name] for name in spec.inputs}

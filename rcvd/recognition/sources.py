@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rcvd.errors import UserError
 from rcvd.geometry.warp import induced_flow
+from rcvd.recognition.data.frame_store import FrameStore
 from rcvd.recognition.data.sets import read_video, to_clip
 from rcvd.recognition.motion.stacking import drop_inconsistent, subtract_camera, subtract_mean
 from rcvd.scene import Scene
@@ -42,6 +43,10 @@ class ClipSource(ABC):
     @abstractmethod
     def flow(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"]:
         """Pixels from each of the frames to the next of them; zero between equal frames."""
+
+    def backward(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"] | None:
+        """Pixels from each of the frames but the first to the one before, where that is known."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ def _neighbours(a: int, b: int) -> None:
 class VideoFrames(ClipSource):
     """A video file or a folder of images, by decode order; it has no flow."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, start: float = 0.0, end: float | None = None) -> None:
+        self.path, self.start, self.end = path, start, end
 
     @property
     def has_flow(self) -> bool:
@@ -90,7 +95,7 @@ class VideoFrames(ClipSource):
 
     @cached_property
     def _frames(self) -> list[np.ndarray]:
-        return read_video(self.path)
+        return read_video(self.path, self.start, self.end)
 
     @property
     def n_frames(self) -> int:
@@ -124,11 +129,13 @@ class SceneFrames(ClipSource):
         return torch.stack([self.scene.rgb(k) for k in index], 1)
 
     def flow(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"]:
-        steps = [self._step(a, b) for a, b in pairwise(index)]
-        return torch.stack(steps, 1)
+        return torch.stack([self._step(a, b) for a, b in pairwise(index)], 1)
+
+    def backward(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"]:
+        return torch.stack([self._step(b, a) for a, b in pairwise(index)], 1)
 
     def _step(self, a: int, b: int) -> Float[Tensor, "2 h w"]:
-        _neighbours(a, b)
+        _neighbours(*sorted((a, b)))
         if a == b:
             return torch.zeros(2, *self.scene.size)
         stored = self.scene.flow(a, b)
@@ -152,8 +159,39 @@ class SceneFrames(ClipSource):
         return induced.movedim(-1, 1)[:, :, None].float(), known[:, None]
 
 
-def open_source(path: Path, motion: str = "plain") -> ClipSource:
-    """A scene folder, else a video file or a folder of images. motion: of a scene's flow.
+@dataclass(frozen=True)
+class StoredVideo(ClipSource):
+    """One video of a frame store."""
+
+    store: FrameStore
+    video: int
+
+    @property
+    def n_frames(self) -> int:
+        return self.store.n_frames(self.video)
+
+    @property
+    def has_flow(self) -> bool:
+        return self.store.has_flow(self.video)
+
+    def rgb(self, index: Sequence[int]) -> Float[Tensor, "3 t h w"]:
+        return self.store.rgb(self.video, index)
+
+    def flow(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"]:
+        for a, b in pairwise(index):
+            _neighbours(a, b)
+        last = self.n_frames - 2
+        fields = self.store.flow(self.video, [min(a, last) for a in index[:-1]])
+        moves = torch.tensor([b > a for a, b in pairwise(index)])
+        return fields * moves[:, None, None]
+
+
+def open_source(
+    path: Path, motion: str = "plain", start: float = 0.0, end: float | None = None
+) -> ClipSource:
+    """A scene folder, else a video file or a folder of images.
+
+    motion: of a scene's flow. start, end: seconds of the part of a video that counts.
 
     Raises:
         UserError: nothing is there, or no such motion.
@@ -165,4 +203,4 @@ def open_source(path: Path, motion: str = "plain") -> ClipSource:
         raise UserError(f"{path} does not exist; give a scene folder or a video")
     if (path / SCENE_MARK).is_dir():
         return SceneFrames(Scene.load(path), kinds[0])
-    return VideoFrames(path)
+    return VideoFrames(path, start, end)

@@ -9,8 +9,9 @@ from rcvd.errors import UserError
 from rcvd.recognition import registry
 from rcvd.recognition.checkpoints import load_weights
 from rcvd.recognition.model_spec import ModelSpec
+from rcvd.recognition.networks.norms import renorm
 from rcvd.recognition.networks.two_stream import TwoStream
-from rcvd.recognition.recipe import read_card
+from rcvd.recognition.recipe import Card, read_card
 
 STREAMS = {"two_stream": ("spatial", "temporal"), "two_stream_i3d": ("i3d", "i3d_flow")}
 
@@ -29,8 +30,8 @@ def open_network(
     classes: int | None = None,
     device: torch.device | str = "cpu",
     flow_weights: Path | None = None,
-) -> tuple[nn.Module, ModelSpec, tuple[str, ...]]:
-    """The network ready to run, its line in the table, the names of its classes if known.
+) -> tuple[nn.Module, ModelSpec, Card]:
+    """The network ready to run, its line in the table, and what is known of its weights.
 
     demo: random weights will do. classes: of the weights, if neither the published number nor told
     by the card beside them. flow_weights: of the temporal stream, where the two streams were
@@ -44,12 +45,12 @@ def open_network(
         raise UserError(
             f"{model} has random weights; give a checkpoint with -w, or --demo to see it run anyway"
         )
-    card = read_card(weights) if weights else None
-    if card and card.model != model and not flow_weights:
+    card = (read_card(weights) if weights else None) or Card(model, classes or spec.classes, ())
+    if card.model != model and not flow_weights:
         raise UserError(f"{weights} is of {card.model}, not of {model}; give -m {card.model}")
-    network = registry.build(model, classes or (card.classes if card else None))
+    network = renorm(registry.build(model, classes or card.classes), card.norm)
     if weights and flow_weights:
         _load_streams(network, model, weights, flow_weights)
     elif weights:
         load_weights(network, model, weights)
-    return network.to(device).eval(), spec, card.names if card else ()
+    return network.to(device).eval(), spec, card

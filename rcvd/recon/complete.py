@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.recon.fuse import Agreement
-from rcvd.recon.movers import MoverOptions, stand_movers
 from rcvd.recon.spread import SpreadOptions, spread_correction
 
 UNMEASURED = 0.05  # confidence of a depth that only the prior and the surroundings tell
@@ -27,7 +26,6 @@ class CompleteOptions:
     parallax: tuple[float, ...] = (0.0075, 0.015, 0.03, 0.06)
     sigma: float = 0.02
     spread: SpreadOptions = field(default_factory=SpreadOptions)
-    movers: MoverOptions = field(default_factory=MoverOptions)
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def complete_frame(
     """Depth of one frame: confirmed measurements, and between them the prior corrected by these.
 
     prior: deformed depth prior, z > 0. log_z: triangulated. agreement: of log_z with the `n_views`
-    frames around. Moving pixels are never measured: see `stand_movers`.
+    frames around. Moving pixels are never measured: see `rcvd.recon.movers`.
     """
     options = options or CompleteOptions()
     votes = agreement.agreeing
@@ -64,5 +62,4 @@ def complete_frame(
     )
     share = votes / max(n_views, 1)
     confidence = torch.where(measured, share, UNMEASURED).clamp(min=UNMEASURED, max=1.0)
-    z = stand_movers((log_prior + correction).exp(), prior, moving, options.movers)
-    return Completed(z, confidence, measured)
+    return Completed((log_prior + correction).exp(), confidence, measured)

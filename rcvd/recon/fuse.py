@@ -1,16 +1,18 @@
 """One point cloud of all frames: multi-view agreement, confidence, voxel thinning."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.pose import transform_points
 from rcvd.geometry.views import frames_from_frames, view_project, view_rays
 from rcvd.geometry.warp import sample_depth
+from rcvd.recon.normals import depth_normals
 from rcvd.types import Cameras, PointCloud
 
 MERGE_EVERY = 8  # frames that are collected before they are thinned together
@@ -103,6 +105,7 @@ def frame_points(
     return PointCloud(
         xyz=transform_points(pose, points),
         rgb=rgb[:, keep].T,
+        normal=depth_normals(z, frame, cameras)[keep] @ pose[:3, :3].T,
         confidence=trust[keep],
         frame=torch.full((len(points),), frame, device=z.device),
         moving=moving[keep],
@@ -120,7 +123,7 @@ def voxel_size(z: Float[Tensor, "h w"], cameras: Cameras, options: FuseOptions) 
 
 
 def thin(cloud: PointCloud, voxel: float) -> PointCloud:
-    """One point a voxel: mean position and colour weighted by confidence, the best confidence.
+    """One point a voxel: means weighted by confidence, the best confidence.
 
     Moving points of different frames never share a voxel. The frame is that of the first point.
     """
@@ -129,14 +132,16 @@ def thin(cloud: PointCloud, voxel: float) -> PointCloud:
     index = _cells(cloud, voxel)
     n = int(index.max()) + 1
     weight = cloud.confidence.clamp(min=1e-6)
-    values = torch.cat([cloud.xyz, cloud.rgb, torch.ones_like(weight)[:, None]], 1)
-    sums = values.new_zeros(n, 7).index_add_(0, index, values * weight[:, None])
+    values = torch.cat([cloud.xyz, cloud.rgb, cloud.normal, torch.ones_like(weight)[:, None]], 1)
+    sums = values.new_zeros(n, 10).index_add_(0, index, values * weight[:, None])
+    means = sums[:, :9] / sums[:, 9:]
     best = weight.new_zeros(n).scatter_reduce_(0, index, cloud.confidence, "amax")
     frame = cloud.frame.new_zeros(n)
     frame.scatter_reduce_(0, index, cloud.frame, "amin", include_self=False)
     moving = torch.zeros(n, dtype=torch.bool, device=weight.device)
     moving[index] = cloud.moving
-    return PointCloud(sums[:, :3] / sums[:, 6:], sums[:, 3:6] / sums[:, 6:], best, frame, moving)
+    normal = normalize(means[:, 6:], dim=1)
+    return PointCloud(means[:, :3], means[:, 3:6], normal, best, frame, moving)
 
 
 def _cells(cloud: PointCloud, voxel: float) -> Int[Tensor, "n"]:
@@ -155,13 +160,8 @@ def _cells(cloud: PointCloud, voxel: float) -> Int[Tensor, "n"]:
 
 def concatenate(clouds: list[PointCloud]) -> PointCloud:
     """All points of some clouds (at least one)."""
-    return PointCloud(
-        torch.cat([c.xyz for c in clouds]),
-        torch.cat([c.rgb for c in clouds]),
-        torch.cat([c.confidence for c in clouds]),
-        torch.cat([c.frame for c in clouds]),
-        torch.cat([c.moving for c in clouds]),
-    )
+    columns = ((getattr(c, part.name) for c in clouds) for part in fields(PointCloud))
+    return PointCloud(*(torch.cat(list(column)) for column in columns))
 
 
 def fuse(clouds: Iterable[PointCloud], voxel: float) -> PointCloud:
@@ -177,5 +177,5 @@ def fuse(clouds: Iterable[PointCloud], voxel: float) -> PointCloud:
             collected = [thin(concatenate(collected), voxel)]
     if not collected:
         empty = torch.zeros(0, 3)
-        return PointCloud(empty, empty, empty[:, 0], empty[:, 0].long(), empty[:, 0] > 0)
+        return PointCloud(empty, empty, empty, empty[:, 0], empty[:, 0].long(), empty[:, 0] > 0)
     return thin(concatenate(collected), voxel)

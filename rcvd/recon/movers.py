@@ -1,88 +1,203 @@
-"""Depth of moving things, which parallax cannot give: they stand on what is seen below them."""
+"""Depth of moving things, which parallax cannot give: what each frame tells of a mover.
+
+A mover stands on the ground below it, or is in the air and then nearer than that ground; its size
+in the picture changes as its distance does. `mover_curve` weighs these over time.
+"""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from rcvd.geometry.camera import pixel_centres
+from rcvd.types import Flow
+
+FIT_ROUNDS = 6
+FIT_KERNEL = 1.0  # pixels off the common motion at which a flow vector loses its say
+PATCH = 25  # neighbouring pixels whose flow errs alike
 
 
 @dataclass(frozen=True)
 class MoverOptions:
     """enabled: False keeps the prior with the correction around. min_pixels: smaller movers are
     left alone. foot: share of a mover's height from its lowest pixel up in which it may touch the
-    ground. below: pixels under the mover at which the ground is read. relief: share of the prior's
-    relief that is kept within a mover.
+    ground. below: pixels under the mover at which the ground is read. step: ratio of the depth
+    beside the feet to that below them from which the thing below hides the feet. relief: share of
+    the prior's relief that is kept within a mover. overlap: share of a mover that must land on
+    another for the two to be one.
     """
 
     enabled: bool = True
     min_pixels: int = 30
     foot: float = 0.1
     below: int = 3
+    step: float = 1.25
     relief: float = 0.2
+    overlap: float = 0.3
 
 
-def stand_movers(
+@dataclass(frozen=True)
+class Mover:
+    """One connected moving region of one frame; depths are natural logarithms.
+
+    label: its number in the frame's labels. ground: depth of the surface seen under its feet, the
+    mover is as far or nearer; None where it is not seen. grounded: whether it may stand there (not
+    where the picture's border cuts it). guess: its depth by the prior and the surroundings.
+    """
+
+    frame: int
+    label: int
+    ground: float | None
+    grounded: bool
+    guess: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two movers of neighbouring frames that are one thing: places in the list of all movers.
+
+    change: log depth of `b` minus that of `a`, by the change of size; sigma: its error.
+    """
+
+    a: int
+    b: int
+    change: float
+    sigma: float
+
+
+def find_movers(
+    frame: int,
     z: Float[Tensor, "h w"],
-    prior: Float[Tensor, "h w"],
     moving: Bool[Tensor, "h w"],
     options: MoverOptions | None = None,
-) -> Float[Tensor, "h w"]:
-    """Depth in which each connected moving region is as far as the static surface under its feet.
+) -> tuple[Int[Tensor, "h w"], list[Mover]]:
+    """Labels (0: none) of a frame's connected moving regions, and what is known of each.
 
-    A region that the lower border cuts stands nearer than the ground at that border: it gets the
-    depth of its own lowest part, at most that of the ground beside it. One whose feet another
-    thing hides comes out too near, one in the air too far.
+    z: completed depth; where pixels move, the prior with the correction around.
     """
     options = options or MoverOptions()
-    if not options.enabled or not bool(moving.any()):
-        return z
-    mask = moving.cpu().numpy()
-    depth, log_prior = z.cpu().numpy().copy(), prior.log().cpu().numpy()
+    mask, depth = moving.cpu().numpy(), z.cpu().numpy()
     n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    movers = []
     for label in range(1, n):
-        if stats[label, cv2.CC_STAT_AREA] < options.min_pixels:
-            continue
         region = labels == label
-        ground = _ground(region, mask, z.cpu().numpy(), options)
-        if ground is None:
+        if stats[label, cv2.CC_STAT_AREA] < options.min_pixels:
+            labels[region] = 0
             continue
-        relief = log_prior[region] - np.median(log_prior[region])
-        depth[region] = ground * np.exp(options.relief * relief)
-    return torch.from_numpy(depth).to(z)
+        ground, grounded = _ground(region, mask, depth, options)
+        guess = float(np.log(np.median(depth[region])))
+        movers.append(Mover(frame, label, ground, grounded, guess))
+    return torch.from_numpy(labels.astype(np.int64)).to(z.device), movers
 
 
 def _ground(
     region: np.ndarray, moving: np.ndarray, z: np.ndarray, options: MoverOptions
-) -> float | None:
-    """Median static depth just below the lowest part of a region; None where it is not seen."""
+) -> tuple[float | None, bool]:
+    """Log depth of the ground at a region's lowest part, and whether the region ends there."""
     h = len(region)
     rows = np.nonzero(region.any(1))[0]
+    top = int(rows[-1]) - max(1, round(options.foot * float(rows[-1] - rows[0] + 1)))
     if rows[-1] >= h - 1 - options.below:
-        return _ground_of_cut(region, moving, z, options)
+        below = _beside(region, moving, z, top)
+        return (float(np.log(np.median(below))), False) if len(below) else (None, False)
     columns = np.nonzero(region.any(0))[0]
     lowest = h - 1 - np.argmax(region[::-1, columns], axis=0)
-    feet = lowest >= rows[-1] - options.foot * (rows[-1] - rows[0] + 1)
+    feet = lowest >= top
     y, x = lowest[feet] + options.below, columns[feet]
     seen = ~moving[y, x] & (z[y, x] > 0)
-    return float(np.median(z[y, x][seen])) if seen.any() else None
+    if not seen.any():
+        return None, False
+    ground = float(np.median(z[y, x][seen]))
+    beside = _beside(region, moving, z, top - 2 * options.below, top)
+    if len(beside) and np.median(beside) > options.step * ground:
+        return None, False
+    return float(np.log(ground)), True
 
 
-def _ground_of_cut(
-    region: np.ndarray, moving: np.ndarray, z: np.ndarray, options: MoverOptions
-) -> float | None:
-    """Depth of the lowest part of a region at the lower border, and of the ground beside it."""
-    rows = np.nonzero(region.any(1))[0]
-    top = rows[-1] - max(1, round(options.foot * (rows[-1] - rows[0] + 1)))
-    own = z[top:][region[top:] & (z[top:] > 0)]
-    if not len(own):
-        return None
+def _beside(
+    region: np.ndarray, moving: np.ndarray, z: np.ndarray, top: int, bottom: int | None = None
+) -> np.ndarray:
+    """Static depths on both sides of a region, its own width away at most, between two rows."""
+    top = max(top, 0)
     columns = np.nonzero(region[top:].any(0))[0]
     reach = columns[-1] - columns[0] + 1
-    beside = slice(max(columns[0] - reach, 0), columns[-1] + reach + 1)
-    static = z[top:, beside][~moving[top:, beside] & (z[top:, beside] > 0)]
-    if not len(static):
-        return float(np.median(own))
-    return min(float(np.median(own)), float(np.median(static)))
+    sides = (slice(top, bottom), slice(max(columns[0] - reach, 0), columns[-1] + reach + 1))
+    return z[sides][~moving[sides] & (z[sides] > 0)]
+
+
+def link_movers(
+    labels_a: Int[Tensor, "h w"],
+    labels_b: Int[Tensor, "h w"],
+    flow: Flow,
+    options: MoverOptions | None = None,
+) -> list[tuple[int, int, float, float]]:
+    """(label in a, label in b, change of log depth, its sigma) of movers that the flow connects.
+
+    The change of size is the expansion of the similarity that fits the region's flow best.
+    """
+    options = options or MoverOptions()
+    pixels = pixel_centres((labels_a.shape[0], labels_a.shape[1]), labels_a.device)
+    landed = pixels + flow.displacement
+    there = labels_b[
+        _index(landed[..., 1], len(labels_b)), _index(landed[..., 0], labels_b.shape[1])
+    ]
+    links = []
+    for label in labels_a.unique().tolist():
+        region = labels_a == label
+        if label == 0:
+            continue
+        followed = region & flow.valid
+        numbers, counts = there[followed].unique(return_counts=True)
+        for other, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            if other and count >= max(options.overlap * int(followed.sum()), options.min_pixels):
+                use = followed & (there == other)
+                change, sigma = _expansion(pixels[use], flow.displacement[use])
+                links.append((label, other, change, sigma))
+    return links
+
+
+def _index(values: Tensor, size: int) -> Tensor:
+    return values.floor().long().clamp(0, size - 1)
+
+
+def _expansion(
+    pixels: Float[Tensor, "n 2"], displacement: Float[Tensor, "n 2"]
+) -> tuple[float, float]:
+    """Minus the log of the scale of a flow's best similarity, robustly, and its error."""
+    p, u = pixels.double(), displacement.double()
+    weight = torch.ones_like(p[:, 0])
+    scale, spread, error = weight.new_zeros(()), weight.new_ones(()), u
+    for _ in range(FIT_ROUNDS):
+        total = weight.sum()
+        centre = (weight[:, None] * p).sum(0) / total
+        mean = (weight[:, None] * u).sum(0) / total
+        q, v = p - centre, u - mean
+        spread = (weight * q.square().sum(1)).sum().clamp(min=1e-9)
+        scale = (weight * (q * v).sum(1)).sum() / spread
+        turn = (weight * (q[:, 0] * v[:, 1] - q[:, 1] * v[:, 0])).sum() / spread
+        turned = torch.stack([-q[:, 1], q[:, 0]], 1)
+        error = v - scale * q - turn * turned
+        weight = 1 / (1 + error.square().sum(1) / FIT_KERNEL**2).square()
+    variance = (weight * error.square().sum(1)).sum() / weight.sum() / 2
+    sigma = (PATCH * variance / spread).sqrt()
+    return -float((1 + scale).clamp(min=0.2).log()), float(sigma)
+
+
+def place_movers(
+    z: Float[Tensor, "h w"],
+    prior: Float[Tensor, "h w"],
+    labels: Int[Tensor, "h w"],
+    log_depth: dict[int, float],
+    options: MoverOptions | None = None,
+) -> Float[Tensor, "h w"]:
+    """z with each labelled region at its depth, and in it a share of the prior's relief."""
+    options = options or MoverOptions()
+    out, log_prior = z.clone(), prior.log()
+    for label, depth in log_depth.items():
+        region = labels == label
+        relief = log_prior[region] - log_prior[region].median()
+        out[region] = torch.exp(depth + options.relief * relief)
+    return out

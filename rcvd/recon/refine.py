@@ -98,19 +98,19 @@ class _Matcher:
     ) -> None:
         self.options, self.looks = options, looks
         self.own = appearance(rgb)
-        h, w = cameras.size
         here = torch.full_like(sources, frame)
         pixels = pixel_centres(cameras.size, rgb.device)
         ray = view_rays(cameras, here[:1], pixels[None])[0]
         transform = frames_from_frames(cameras, sources, here, rgb)
-        f = cameras.intrinsics.to(rgb)[sources]
-        # pinhole sources: pixel = (a + rho b)_xy / (a + rho b)_z, in grid_sample's [-1, 1]
-        to_grid = torch.zeros(len(sources), 3, 3, device=rgb.device)
-        to_grid[:, 0, 0], to_grid[:, 0, 2] = 2 * f[:, 0] / w, 2 * f[:, 2] / w - 1
-        to_grid[:, 1, 1], to_grid[:, 1, 2] = 2 * f[:, 1] / h, 2 * f[:, 3] / h - 1
-        to_grid[:, 2, 2] = 1
-        self.a = torch.einsum("kab,hwb->akhw", to_grid @ transform[:, :3, :3], ray)
-        self.b = (to_grid @ transform[:, :3, 3:]).permute(1, 0, 2)[..., None]
+        # on the image plane at distance 1 of a source: (a + rho b)_xy / (a + rho b)_z
+        self.a = torch.einsum("kab,hwb->akhw", transform[:, :3, :3], ray)
+        self.b = transform[:, :3, 3:].permute(1, 0, 2)[..., None]
+        # from there to grid_sample's [-1, 1]
+        lens = cameras.intrinsics.to(rgb)[sources].T[..., None, None]
+        span = rgb.new_tensor(cameras.size[::-1])[:, None, None, None]
+        self.scale, self.shift = 2 * lens[:2] / span, 2 * lens[2:] / span - 1
+        self.k1 = cameras.distortion.to(rgb)[sources][:, None, None]
+        self.distorts = bool((self.k1 != 0).any())
         self.weights = list(self._support(rgb))
         self.total = torch.stack(self.weights).sum(0)
         self.count = max(1, round(options.best * len(sources)))
@@ -131,7 +131,12 @@ class _Matcher:
         """Mean cost of the best sources, aggregated over the support of each pixel."""
         x, y, depth = self.a + (-log_z).exp() * self.b
         inverse = 1 / depth.clamp(min=1e-3)
-        grid = torch.stack([x * inverse, y * inverse], -1)
+        x, y = x * inverse, y * inverse
+        if self.distorts:
+            bend = 1 + self.k1 * (x * x + y * y)
+            x, y = x * bend, y * bend
+        places = (x * self.scale[0] + self.shift[0], y * self.scale[1] + self.shift[1])
+        grid = torch.stack(places, -1)
         seen = grid_sample(self.looks, grid, padding_mode="border", align_corners=False)
         difference = (seen - self.own).abs().clamp_(max=self.options.saturation).mean(1)
         hidden = (depth <= 1e-3) | (grid.abs() > 1).any(-1)
@@ -157,7 +162,7 @@ def refine_frame(
 ) -> Refined:
     """Depth of `frame` that makes it look most like its `sources`; moving pixels stay as they are.
 
-    looks: `appearance` of the sources. Cameras are taken as pinholes in the sources.
+    looks: `appearance` of the sources.
     """
     options = options or RefineOptions()
     matcher = _Matcher(frame, sources, rgb, looks, cameras, options)

@@ -5,11 +5,10 @@ chooses the nearer or the further surface by likeness of colour (joint bilateral
 Cohen, Lischinski, Uyttendaele, "Joint Bilateral Upsampling", 2007), so that none falls between.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
@@ -46,8 +45,9 @@ def upsample_depth(
     smooth = whole & (high <= options.edge * low)
     split = torch.where(low.isfinite(), (low * high).clamp(min=0).sqrt(), 0.0)
     inside = interpolate(smooth.to(z)[None, None], size, mode="bilinear")[0, 0] > 1 - 1e-4
-    plain = interpolate(disparity[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-    value = torch.where(inside, plain, _choose(disparity, split, rgb, full, options))
+    value = interpolate(disparity[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    row, column = torch.nonzero(~inside, as_tuple=True)
+    value[row, column] = _choose(disparity, split, rgb, full, row, column, options)
     return torch.where(value > 0, 1 / value.clamp(min=1e-9), 0.0)
 
 
@@ -56,35 +56,30 @@ def _choose(
     split: Float[Tensor, "h w"],
     rgb: Float[Tensor, "3 h w"],
     full: Float[Tensor, "3 H W"],
+    row: Int[Tensor, "n"],
+    column: Int[Tensor, "n"],
     options: UpsampleOptions,
-) -> Float[Tensor, "H W"]:
-    """Weighted mean disparity of the surface, nearer or further, that looks more alike."""
-    border = next(_taps(split[None], full, 0))[0][0]
-    mass = full.new_zeros(2, *full.shape[1:])
+) -> Float[Tensor, "n"]:
+    """Mean disparity at full-size pixels of the surface, nearer or further, that looks more alike.
+
+    The means are weighted by likeness of colour and by distance.
+    """
+    (h, w), (height, width) = disparity.shape, full.shape[-2:]
+    y, x = (row + 0.5) * h / height, (column + 0.5) * w / width
+    border = split[y.long(), x.long()]
+    own = full[:, row, column]
+    mass = full.new_zeros(2, len(row))
     total = torch.zeros_like(mass)
-    both = torch.cat([disparity[None], rgb])
-    for tap, offset in _taps(both, full, options.radius):
-        near = tap[0] > border
-        colour = (tap[1:] - full).square().sum(0) / (2 * options.colour**2)
-        weight = torch.exp(-colour - offset / (2 * options.distance**2)) + 1e-12
-        weight = weight * (tap[0] > 0)
-        for side, here in enumerate((near, ~near)):
-            mass[side] += weight * here
-            total[side] += weight * here * tap[0]
+    for dy in range(-options.radius, options.radius + 1):
+        for dx in range(-options.radius, options.radius + 1):
+            yy, xx = (y.long() + dy).clamp(0, h - 1), (x.long() + dx).clamp(0, w - 1)
+            value, colour = disparity[yy, xx], (rgb[:, yy, xx] - own).square().sum(0)
+            off = (yy + 0.5 - y).square() + (xx + 0.5 - x).square()
+            exponent = colour / (2 * options.colour**2) + off / (2 * options.distance**2)
+            weight = (torch.exp(-exponent) + 1e-12) * (value > 0)
+            near = value > border
+            for side, here in enumerate((near, ~near)):
+                mass[side] += weight * here
+                total[side] += weight * here * value
     mean = total / mass.clamp(min=1e-30)
     return torch.where(mass[0] > mass[1], mean[0], mean[1])
-
-
-def _taps(
-    image: Float[Tensor, "c h w"], full: Float[Tensor, "d H W"], radius: int
-) -> Iterator[tuple[Float[Tensor, "c H W"], Float[Tensor, "H W"]]]:
-    """Each neighbour of every full-size pixel at the working size, and its squared distance."""
-    (h, w), (height, width) = image.shape[-2:], full.shape[-2:]
-    y = (torch.arange(height, device=image.device) + 0.5) * h / height
-    x = (torch.arange(width, device=image.device) + 0.5) * w / width
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1):
-            row = (y.floor().long() + dy).clamp(0, h - 1)
-            column = (x.floor().long() + dx).clamp(0, w - 1)
-            off = (row + 0.5 - y)[:, None].square() + (column + 0.5 - x)[None].square()
-            yield image[:, row][:, :, column], off

@@ -15,16 +15,21 @@ from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.export.colmap import write_colmap_text
 from rcvd.export.depth_images import png_unit, write_depth, write_depth_png
 from rcvd.export.gauge import Gauge, first_frame_gauge
+from rcvd.export.mesh import MeshOptions, View, fuse_mesh, write_mesh
 from rcvd.export.ply import write_ply
 from rcvd.export.scene_json import scene_document, write_scene_json
 from rcvd.export.tum import write_tum
 from rcvd.export.video import inverse_depth_range, write_depth_video
 from rcvd.geometry.camera import resize_intrinsics
 from rcvd.items import array_name, frame_name, read_array, read_mask
+from rcvd.recon.complete import UNMEASURED
 from rcvd.recon.fuse import FuseOptions, frame_points, fuse, view_agreement, voxel_size
+from rcvd.recon.upsample import UpsampleOptions
 from rcvd.scene import Scene
+from rcvd.stages.frames import FramesSettings
+from rcvd.stages.full_resolution import write_full_resolution
 from rcvd.store import REPORT, Stage, Workspace, read_json, writing
-from rcvd.types import Cameras, DepthMaps, PointCloud
+from rcvd.types import Cameras, PointCloud
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +39,15 @@ WITNESSES = (1, 2, 4, 8)  # distances of the frames that must confirm a point, b
 @dataclass(frozen=True)
 class ExportSettings:
     """scale: what solver units are multiplied by; None makes the median z of frame 0 equal to 1
-    (metric depth keeps its metres). fuse: which pixels become points.
+    (metric depth keeps its metres). full_resolution: also write full/, depth at the video's own
+    size. fuse: which pixels become points.
     """
 
     scale: float | None = None
+    full_resolution: bool = False
     fuse: FuseOptions = field(default_factory=FuseOptions)
+    mesh: MeshOptions = field(default_factory=MeshOptions)
+    upsample: UpsampleOptions = field(default_factory=UpsampleOptions)
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,19 @@ class _Source:
     def moving(self, k: int) -> Tensor:
         return read_mask(self.workspace.input("finetune") / "masks" / frame_name(k))
 
+    def exported_depth(self, k: int) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """z in the exported unit, and confidence."""
+        return self.z(k) * self.gauge.scale, self.confidence(k)
+
+    def static_z(self, k: int) -> Float[Tensor, "h w"]:
+        """z, 0 where pixels move."""
+        return torch.where(self.moving(k), 0.0, self.z(k))
+
     def _read(self, kind: str, k: int) -> Tensor:
         return torch.from_numpy(read_array(self.workspace.input("filter") / kind / array_name(k)))
 
 
-def run(workspace: Workspace, settings: ExportSettings) -> dict[str, Any]:
+def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
     prior = read_json(workspace.input("depth") / "prior.json")
@@ -86,7 +103,13 @@ def run(workspace: Workspace, settings: ExportSettings) -> dict[str, Any]:
         write_tum(part, exported.world_from_cam, scene.times)
     (root / "colmap").mkdir(exist_ok=True)
     names = [frame_name(k) for k in source.frames]
-    write_colmap_text(root / "colmap", exported, names, _static(points))
+    write_colmap_text(root / "colmap", exported, names, points.select(~points.moving))
+    if settings.full_resolution:
+        write_full_resolution(
+            workspace, scene, source.exported_depth, exported, frames, settings.upsample
+        )
+    if settings.mesh.enabled:
+        _write_mesh(source, exported, settings.mesh)
     facts = _facts(source, len(points.xyz))
     words = _scale_in_words(settings.scale, prior["metric"])
     with writing(root / "scene.json") as part:
@@ -101,10 +124,9 @@ def _write_depth(source: _Source, root: Path) -> float:
     largest = max(float(source.z(k).max()) for k in frames) * gauge.scale
     unit = png_unit(largest)
     for k in source.workspace.track(list(frames), "export"):
-        one = DepthMaps(source.z(k)[None], source.confidence(k)[None])
-        z = gauge.depth(one).z[0]
+        z, confidence = source.exported_depth(k)
         with writing(root / "depth" / f"{k:06d}.npz") as part:
-            write_depth(part, z, one.confidence[0])
+            write_depth(part, z, confidence)
         with writing(root / "depth_png" / frame_name(k)) as part:
             write_depth_png(part, z, unit)
     colours = inverse_depth_range(source.z(k) for k in frames)
@@ -118,9 +140,7 @@ def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     n = source.scene.n_frames
     cached = 2 * WITNESSES[-1] + 2
 
-    @lru_cache(cached)
-    def static_z(k: int) -> Float[Tensor, "h w"]:
-        return torch.where(source.moving(k), 0.0, source.z(k))
+    static_z = lru_cache(cached)(source.static_z)
 
     def clouds():
         for k in source.workspace.track(list(source.frames), "fusing"):
@@ -144,16 +164,20 @@ def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     return fuse(clouds(), voxel_size(middle, source.cameras, options))
 
 
-def _static(points: PointCloud) -> PointCloud:
-    """The points COLMAP may hold: a static world."""
-    keep = ~points.moving
-    return PointCloud(
-        points.xyz[keep],
-        points.rgb[keep],
-        points.confidence[keep],
-        points.frame[keep],
-        points.moving[keep],
-    )
+def _write_mesh(source: _Source, cameras: Cameras, options: MeshOptions) -> None:
+    """mesh.ply of the static pixels that are measured, not only guessed."""
+
+    def view(k: int) -> View:
+        z, confidence = source.exported_depth(k)
+        keep = ~source.moving(k) & (confidence > UNMEASURED)
+        return k, torch.where(keep, z, 0.0), source.scene.rgb(k)
+
+    middle, _ = source.exported_depth(source.scene.n_frames // 2)
+    views = map(view, source.workspace.track(list(source.frames), "mesh"))
+    mesh = fuse_mesh(views, cameras, float(middle[middle > 0].median()), options)
+    with writing(source.scene.root / "mesh.ply") as part:
+        write_mesh(part, mesh)
+    logger.info("mesh: %d triangles", len(mesh.triangle.indices))
 
 
 def _facts(source: _Source, n_points: int) -> dict[str, Any]:
@@ -184,4 +208,10 @@ def _scale_in_words(scale: float | None, metric: bool) -> str:
     return "metres, by the depth prior" if metric else "arbitrary: the median z of frame 0 is 1"
 
 
-STAGE = Stage("export", ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"), run)
+STAGE = Stage(
+    "export",
+    ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"),
+    run,
+    version=2,
+    also=("frames",),
+)

@@ -1,19 +1,36 @@
-"""masks: moving pixels of each frame before any camera is known: 000000.png."""
+"""masks: moving pixels and instances of each frame before any camera is known.
+
+Writes 000000.png (non-zero = moving), instances/000000.json and, where a detector looks at the
+frames, detected/000000.json: what it found before motion gave a verdict.
+"""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from rcvd.errors import unknown
-from rcvd.items import frame_name, read_flow, read_pairs, write_mask
-from rcvd.masks.model import MASK_MODELS, load_masks
+from rcvd.items import (
+    frame_name,
+    instances_name,
+    read_flow,
+    read_instances,
+    read_pairs,
+    write_instances,
+    write_mask,
+)
+from rcvd.masks.instances import regions_as_instances
+from rcvd.masks.model import MASK_MODELS, MaskModel, load_masks
+from rcvd.masks.tracks import tracked
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
 from rcvd.store import Stage, Workspace
+from rcvd.types import Instances
 
 logger = logging.getLogger(__name__)
 
@@ -35,39 +52,56 @@ class MasksSettings:
 
 def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
-    names = [frame_name(k) for k in range(scene.n_frames)]
     if settings.folder is not None:
-        backend = "files"
-        sizes = Sizes(scene.size, scene.source_size)
-        todo = [int(Path(name).stem) for name in workspace.missing(names)]
-        for k in workspace.track(todo, "masks"):
-            _save(workspace, k, read_mask_file(settings.folder, k, sizes))
+        backend, results = "files", _from_files(workspace, scene, settings.folder)
     else:
         backend = settings.backend
-        _estimate(workspace, scene, backend)
-    share = sum(float(scene.first_moving(k).float().mean()) for k in range(scene.n_frames))
-    percent = 100 * share / scene.n_frames
-    logger.info("masks: %s, %.1f %% of the pixels move", backend, percent)
-    return {"frames": scene.n_frames, "backend": backend, "moving_percent": round(percent, 2)}
+        results = _estimated(workspace, scene, load_masks(backend))
+    share, movers = 0.0, set()
+    with workspace.store.progress("masks", scene.n_frames) as advance:
+        for k, (moving, found) in enumerate(results):
+            with workspace.writing(frame_name(k)) as part:
+                write_mask(part, moving)
+            with workspace.writing(f"instances/{instances_name(k)}") as part:
+                write_instances(part, found)
+            share += float(moving.float().mean()) / scene.n_frames
+            movers |= set(found.tracks[found.moving].tolist())
+            advance(1)
+    logger.info("masks: %s, %.1f %% of the pixels move", backend, 100 * share)
+    figures = {"moving_percent": round(100 * share, 2), "movers": len(movers)}
+    return {"frames": scene.n_frames, "backend": backend, **figures}
 
 
-def _estimate(workspace: Workspace, scene: Scene, backend: str) -> None:
-    """All frames at once: evidence is carried along the clip."""
+def _estimated(
+    workspace: Workspace, scene: Scene, model: MaskModel
+) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
+    """Frame by frame, when all frames have been looked at: evidence is carried along the clip."""
     device, flow_folder = workspace.store.device, workspace.input("flow")
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
-    model = load_masks(backend)
     frame_of = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
     flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
-    with workspace.store.progress("masks", scene.n_frames) as advance:
-        masks = model(frame_of, flow_of, graph)
-        for k in range(scene.n_frames):
-            _save(workspace, k, masks.moving[k])
-            advance(1)
+    if not model.looks:
+        return model(frame_of, flow_of, graph, lambda k: model.detect(frame_of(k)))
+    names = [f"detected/{instances_name(k)}" for k in range(scene.n_frames)]
+    for name in workspace.track(workspace.missing(names), "detection"):
+        with workspace.writing(name) as part:
+            write_instances(part, model.detect(frame_of(int(Path(name).stem))))
+    return model(
+        frame_of, flow_of, graph, lambda k: read_instances(workspace.folder / names[k]).to(device)
+    )
 
 
-def _save(workspace: Workspace, k: int, moving: torch.Tensor) -> None:
-    with workspace.writing(frame_name(k)) as part:
-        write_mask(part, moving)
+def _from_files(
+    workspace: Workspace, scene: Scene, folder: Path
+) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
+    """The user's masks; each connected region is an instance."""
+    flow_folder = workspace.input("flow")
+    graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
+    sizes = Sizes(scene.size, scene.source_size)
+    masks = [read_mask_file(folder, k, sizes) for k in range(scene.n_frames)]
+    found = (regions_as_instances(mask, None, "moving in your mask") for mask in masks)
+    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j))
+    yield from zip(masks, tracked(found, flow_of, graph), strict=True)
 
 
-STAGE = Stage("masks", ("frames", "flow"), run)
+STAGE = Stage("masks", ("frames", "flow"), run, version=2)

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,13 +18,20 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.export.cameras import write_cameras
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
-from rcvd.items import frame_name, read_flow, read_pairs, write_mask
+from rcvd.items import (
+    frame_name,
+    instances_name,
+    read_flow,
+    read_pairs,
+    write_instances,
+    write_mask,
+)
 from rcvd.recon.deform import deformed_depth, disparity_unit
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
 from rcvd.store import Workspace, read_json
-from rcvd.types import Flow
+from rcvd.types import Flow, Instances
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +40,14 @@ logger = logging.getLogger(__name__)
 class PosesSettings:
     """focal: pixels of the video's frames; hfov: degrees across their width; intrinsics: fx, fy,
     cx, cy and perhaps k1, in pixels of the video's frames. Give at most one; with none the focal is
-    solved for. refine_masks: whether the solver's residuals correct the masks, and a second solve
-    follows.
+    solved for, and metadata says whether what the recording tells of it is expected. refine_masks:
+    whether the solver's residuals correct the masks, and a second solve follows.
     """
 
     focal: float | None = None
     hfov: float | None = None
     intrinsics: tuple[float, ...] | None = None
+    metadata: bool = True
     refine_masks: bool = True
     matches: MatchOptions = field(default_factory=MatchOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
@@ -104,11 +113,20 @@ class ClipSolver:
         for i, j in self.workspace.track(self.pairs, "matching"):
             yield i, j, self.flow(i, j)
 
+    def _options(self) -> SolverOptions:
+        """The solver's settings, expecting the focal length that the recording tells."""
+        hint = self.scene.clip_info["focal_hint"]
+        if hint is None or not self.settings.metadata:
+            return self.settings.solver
+        half = max(self.scene.source_size) / 2 / hint["pixels"]
+        hfov = 2 * math.degrees(math.atan(half))
+        return replace(self.settings.solver, hfov=hfov, sigma_focal=hint["sigma"])
+
     def solve(self, z: Float[Tensor, "t h w"], moving: Bool[Tensor, "t h w"]) -> Solved:
         """Cameras and deformation from a prior and masks, as the settings say."""
         scene, store = self.scene, self.workspace.store
         prior = read_json(self.workspace.input("depth") / "prior.json")
-        options = replace(self.settings.solver, free_shift=bool(prior["free_disparity_shift"]))
+        options = replace(self._options(), free_shift=bool(prior["free_disparity_shift"]))
         frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
         matches = build_matches(frames, self._flows(), z, moving, self.settings.matches)
         known = known_intrinsics(self.settings, scene)
@@ -123,6 +141,8 @@ class ClipSolver:
             given = self.settings.intrinsics or ()
             k1 = given[4] if len(given) == 5 else 0.0
             solution = solve(matches.to(store.device), options, known, tell, k1)
+        # frames, flows and masks of the stages lie on the CPU
+        solution = solution.to("cpu")
         solved = Solved(solution, disparity_unit(matches))
         logger.info("%s", ", ".join(f"{name} {value}" for name, value in solved.figures.items()))
         return solved
@@ -143,14 +163,20 @@ def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"
 
 
 def write_solution(
-    workspace: Workspace, scene: Scene, solved: Solved, moving: Bool[Tensor, "t h w"]
+    workspace: Workspace,
+    scene: Scene,
+    solved: Solved,
+    moving: Bool[Tensor, "t h w"],
+    found: list[Instances],
 ) -> None:
-    """cameras.npz and masks/ of the running stage."""
+    """cameras.npz, masks/ and instances/ of the running stage."""
     with workspace.writing("cameras.npz") as part:
         write_cameras(part, solved.solution.cameras, scene.times)
     for k in range(scene.n_frames):
         with workspace.writing(f"masks/{frame_name(k)}") as part:
             write_mask(part, moving[k])
+        with workspace.writing(f"instances/{instances_name(k)}") as part:
+            write_instances(part, found[k])
 
 
 def link_file(workspace: Workspace, source: Path, name: str) -> None:

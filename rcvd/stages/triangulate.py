@@ -1,7 +1,8 @@
 """triangulate: depth measured by the flow and the pictures under the solved cameras.
 
 Three passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
-neighbouring pictures), then z/ and confidence/ (what other frames confirm, spread over the rest).
+neighbouring pictures), completed/ and confidence/ (what other frames confirm, spread over the
+rest), z/ (moving regions put where the ground and their size over time say they are).
 """
 
 import logging
@@ -29,9 +30,13 @@ from rcvd.items import (
 )
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
+from rcvd.recon.mover_curve import CurveOptions
+from rcvd.recon.movers import MoverOptions
 from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
+from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
+from rcvd.stages.movers import mover_depths, placed
 from rcvd.store import REPORT, Stage, Workspace, read_json
 from rcvd.types import Cameras, Flow
 
@@ -48,6 +53,8 @@ class TriangulateSettings:
     options: TriangulationOptions = field(default_factory=TriangulationOptions)
     refine: RefineOptions = field(default_factory=RefineOptions)
     complete: CompleteOptions = field(default_factory=CompleteOptions)
+    movers: MoverOptions = field(default_factory=MoverOptions)
+    curve: CurveOptions = field(default_factory=CurveOptions)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,12 @@ class _Clip:
     def measured(self, k: int) -> Float[Tensor, "h w"]:
         return self._array(self.workspace.folder / "measured", k)
 
+    def completed(self, k: int) -> Float[Tensor, "h w"]:
+        return self._array(self.workspace.folder / "completed", k)
+
+    def one_flow(self, i: int, j: int) -> Flow:
+        return read_flow(self.workspace.input("flow"), i, j).to(self.device)
+
     def static_measured(self, k: int) -> Float[Tensor, "h w"]:
         """Measured z, 0 where pixels move."""
         return torch.where(self.moving(k), 0.0, self.measured(k).exp())
@@ -99,10 +112,11 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
     clip = _Clip(workspace, scene, cameras)
     verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
-    enabled = settings.enabled and verdict == "ok"
+    enabled = settings.enabled and verdict in SOLVED
     if enabled:
         _measure(clip, settings)
         confirmed = _complete(clip, settings)
+        _place_movers(clip, settings)
     else:
         reason = "switched off" if not settings.enabled else f"verdict: {verdict}"
         logger.info("triangulate: the deformed prior is kept (%s)", reason)
@@ -151,10 +165,10 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
 
 
 def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
-    """z/ and confidence/: what other frames confirm, spread; gives the percentage confirmed."""
+    """completed/ and confidence/: what other frames confirm, spread; gives its percentage."""
     workspace, n = clip.workspace, clip.scene.n_frames
     static = lru_cache(CACHED_FRAMES)(clip.static_measured)
-    for k in workspace.track(_todo(workspace, "z", n), "completing"):
+    for k in workspace.track(_todo(workspace, "completed", n), "completing"):
         witnesses = clip.around(k, clip.measured(k), settings.complete.parallax)
         agreement = view_agreement(
             static(k),
@@ -169,9 +183,23 @@ def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
             clip.rgb(k), settings.complete,
         )  # fmt: skip
         _save(workspace, f"confidence/{array_name(k)}", done.confidence)
-        _save(workspace, f"z/{array_name(k)}", done.z)
+        _save(workspace, f"completed/{array_name(k)}", done.z)
     confidences = (read_array(workspace.folder / "confidence" / array_name(k)) for k in range(n))
     return round(100 * float(np.mean([(c > UNMEASURED).mean() for c in confidences])), 1)
+
+
+def _place_movers(clip: _Clip, settings: TriangulateSettings) -> None:
+    """z/: completed/ with the moving regions where they are."""
+    workspace, n = clip.workspace, clip.scene.n_frames
+    depths: list[dict[int, float]] = [{} for _ in range(n)]
+    if settings.movers.enabled:
+        pairs = [(i, j) for i, j in clip.scene.pairs.pairs.tolist()]
+        depths = mover_depths(
+            n, clip.completed, clip.moving, clip.one_flow, pairs, settings.movers, settings.curve
+        )
+    for k in workspace.track(_todo(workspace, "z", n), "movers"):
+        z = placed(clip.completed(k), clip.prior(k), clip.moving(k), depths[k], settings.movers)
+        _save(workspace, f"z/{array_name(k)}", z)
 
 
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:
@@ -179,4 +207,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run)
+STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=2)

@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 
 from rcvd.errors import UserError
+from rcvd.export.mesh import load_open3d
 from rcvd.viewer.scene import Segments, ViewScene, all_segments, load_view_scene
 
 HEADLESS = "`rcvd view --screenshot out.png` needs neither"
@@ -31,22 +32,6 @@ def view(scene_dir: Path) -> None:
     control.set_up(-pose[:3, 1])
     window.run()
     window.destroy_window()
-
-
-def load_open3d() -> ModuleType:
-    """Open3D, or one line that says what it lacks.
-
-    Raises:
-        UserError: it is not installed, or a system library it needs is missing.
-    """
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        raise UserError(
-            f"Open3D cannot be loaded ({error}); on Debian or Ubuntu: apt-get install libgl1 "
-            f"libusb-1.0-0 libx11-6 libgomp1; {HEADLESS}"
-        ) from error
-    return open3d
 
 
 def geometries(open3d: ModuleType, scene: ViewScene) -> list[object]:

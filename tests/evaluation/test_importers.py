@@ -89,7 +89,8 @@ def write_vipe(root: Path) -> Path:
 
 def write_colmap(root: Path, write: Callable[..., None]) -> Path:
     none = torch.zeros(0)
-    empty = PointCloud(none.reshape(0, 3), none.reshape(0, 3), none, none.long(), none.bool())
+    rows = none.reshape(0, 3)
+    empty = PointCloud(rows, rows, rows, none, none.long(), none.bool())
     (root / "sparse").mkdir()
     write(root / "sparse", SCENE.cameras, [f"{k:06d}.png" for k in range(4)], empty)
     return root

@@ -11,7 +11,6 @@ from rcvd.errors import UserError
 from rcvd.flow.pairs import make_pairs
 from rcvd.masks.evidence import aperture_covariance, camera_motions
 from rcvd.masks.model import MASK_MODELS, load_masks
-from rcvd.masks.motion import MotionMasks
 from rcvd.synthetic.sequence import Sequence
 from rcvd.synthetic.shots import make_sequence
 from rcvd.types import Flow
@@ -37,9 +36,12 @@ def iou(found: Bool[Tensor, "*s"], truth: Bool[Tensor, "*s"]) -> float:
     return float((found & truth).sum() / (found | truth).sum())
 
 
-def _masks(sequence: Sequence) -> Bool[Tensor, "t h w"]:
-    graph = make_pairs(len(sequence.rgb))
-    return MotionMasks()(lambda k: sequence.rgb[k], noisy(sequence), graph).moving
+def _masks(sequence: Sequence, name: str = "motion") -> Bool[Tensor, "t h w"]:
+    graph, model = make_pairs(len(sequence.rgb)), load_masks(name)
+    frames = model(
+        lambda k: sequence.rgb[k], noisy(sequence), graph, lambda k: model.detect(sequence.rgb[k])
+    )
+    return torch.stack([moving for moving, _ in frames])
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_without_parallax_a_homography_serves(kind: str) -> None:
     graph = make_pairs(5)
     motions = camera_motions(graph, noisy(sequence))
     assert {view.kind for view in motions.values()} == {"homography"}
-    found = MotionMasks()(lambda k: sequence.rgb[k], noisy(sequence), graph).moving
+    found = _masks(sequence)
     assert (found & ~sequence.moving).float().mean() < 0.02
     if sequence.moving.any():
         assert iou(found, sequence.moving) > 0.4
@@ -77,10 +79,9 @@ def test_without_parallax_a_homography_serves(kind: str) -> None:
 
 @pytest.mark.parametrize("name", list(MASK_MODELS))
 def test_every_backend_answers_for_every_frame(name: str, still_room: Sequence) -> None:
-    graph = make_pairs(3)
-    masks = load_masks(name)(lambda k: still_room.rgb[k], noisy(still_room), graph)
-    assert masks.moving.shape == (3, *SIZE)
-    assert masks.moving.float().mean() < 0.02
+    found = _masks(still_room, name)
+    assert found.shape == (N, *SIZE)
+    assert found.float().mean() < 0.02
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

@@ -11,6 +11,7 @@ from rcvd.flow.pairs import make_pairs
 from rcvd.geometry.pose import se3_exp
 from rcvd.geometry.warp import induced_flow
 from rcvd.masks.evidence import camera_motions, frame_evidence
+from rcvd.masks.instances import no_instances
 from rcvd.masks.refine import depth_sigma, refine_moving, solved_evidence
 from rcvd.synthetic.sequence import Sequence
 from rcvd.types import Cameras, Flow
@@ -23,7 +24,10 @@ def _refined(
 ) -> Tensor:
     graph = make_pairs(len(z))
     first = torch.zeros_like(z, dtype=torch.bool)
-    return refine_moving(first, z, cameras, lambda k: sequence.rgb[k], flow_of, graph).moving
+    frames = refine_moving(
+        first, lambda _: no_instances(SIZE), z, cameras, lambda k: sequence.rgb[k], flow_of, graph
+    )
+    return torch.stack([moving for moving, _ in frames])
 
 
 def _bent(z: Float[Tensor, "t h w"], amount: float) -> Float[Tensor, "t h w"]:

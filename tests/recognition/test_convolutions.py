@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from rcvd.recognition import registry
 from rcvd.recognition.networks import inflate, ji3d, nonlocal_block, video_resnet, vit
 from rcvd.recognition.networks.inception import InceptionI3d, pad_same
-from rcvd.recognition.networks.norms import Norm, norm_layer
+from rcvd.recognition.networks.norms import Norm, norm_layer, renorm
 from rcvd.recognition.networks.resnet3d import Pathway, ResNet3d
 from rcvd.recognition.shapes import parameters
 
@@ -182,6 +183,21 @@ def test_group_norm_network_trains_with_two_clips() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["r2plus1d", "slowfast", "i3d", "toy_3d"])
+def test_every_network_can_be_built_with_group_norm(name: str) -> None:
+    with torch.device("meta"):
+        network = renorm(registry.build(name), "gn")
+    assert not any(isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d) for m in network.modules())
+    assert network(**registry.example_inputs(registry.find(name))).shape[0] == 1
+
+
+def test_renormed_blocks_still_start_as_the_identity() -> None:
+    network = renorm(ResNet3d(Pathway(depths=(1, 1, 1, 1), width=8), 2), "gn")
+    norms = [m for m in network.modules() if isinstance(m, nn.GroupNorm)]
+    assert len(norms) == 17
+    assert sum(not norm.weight.any() for norm in norms) == 4
 
 
 @pytest.mark.parametrize("affinity", ["softmax", "gaussian", "dot"])

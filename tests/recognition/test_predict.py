@@ -13,6 +13,8 @@ from rcvd.geometry.camera import pixel_centres
 from rcvd.recognition import registry
 from rcvd.recognition.checkpoints import save_weights
 from rcvd.recognition.model_spec import ModelSpec
+from rcvd.recognition.motion import stacking
+from rcvd.recognition.motion.stacking import STACKS, Stack
 from rcvd.recognition.networks.toy import Late
 from rcvd.recognition.networks.two_stream import TwoStream
 from rcvd.recognition.predict import (
@@ -105,9 +107,9 @@ def test_views_that_make_no_sense(text: str) -> None:
 def test_random_weights_are_refused_unless_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="random weights; give a checkpoint with -w, or --demo"):
         open_network("late_pool", None, demo=False)
-    network, spec, names = open_network("late_pool", None, demo=True)
+    network, spec, card = open_network("late_pool", None, demo=True)
     assert not network.training
-    assert (spec.classes, names) == (8, ())
+    assert (spec.classes, card.classes, card.names) == (8, 8, ())
     save_weights(network, tmp_path / "w.pt")
     again, _, _ = open_network("late_pool", tmp_path / "w.pt", demo=False)
     for key, value in again.state_dict().items():
@@ -131,6 +133,27 @@ def test_streams_trained_each_for_itself(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(registry.MODELS, "c3d", dataclasses.replace(SMALL, build=Late))
     with pytest.raises(UserError, match="c3d is one network"):
         open_network("c3d", tmp_path / "rgb.pt", False, flow_weights=tmp_path / "flow.pt")
+
+
+def test_a_scene_is_stacked_along_trajectories_and_both_ways(flow_scene: Path) -> None:
+    """From the stored flow: the backward half is the stored backward flow, not an estimate."""
+    source, scene = open_source(flow_scene), Scene.load(flow_scene)
+    spec = ModelSpec(Late, "", (7, *scene.size), Preprocessing(min(scene.size)), ("flow",), 2)
+
+    def stacked(kind: Stack) -> torch.Tensor:
+        return next(prepare_views(source, spec, Views(1, 1), kind))["flow"][0]
+
+    forward, both, along = (stacked(kind) for kind in STACKS[:1] + STACKS[2:] + STACKS[1:2])
+    assert torch.equal(both[:, :3], forward[:, 3:])
+    back = scene.flow(3, 2)
+    expected = torch.where(back.valid[..., None], back.displacement, 0.0).movedim(-1, 0)
+    assert torch.equal(both[:, 3], expected)
+    torch.testing.assert_close(along[:, 0], forward[:, 0])
+    assert not torch.equal(along[:, 1], forward[:, 1])
+    with pytest.raises(UserError, match="give an even number"):
+        stacking.restack("bidirectional", torch.zeros(1, 2, 5, 4, 4))
+    with pytest.raises(UserError, match="choose flow, trajectory, bidirectional"):
+        stacking.stack_named("up")
 
 
 def test_a_scene_gives_its_stored_flow(flow_scene: Path) -> None:

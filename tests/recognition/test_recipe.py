@@ -43,17 +43,17 @@ def test_kinetics_test_labels_are_those_of_the_training_list(tmp_path: Path) -> 
     for name in ("a", "b", "c"):
         touch(tmp_path / f"{name}_000000_000010.mp4")
     data = DataOptions("kinetics", tmp_path / "train.csv", tmp_path / "test.csv", tmp_path)
-    (only,) = recipes._videos(data, "test").videos
+    (only,) = recipes.video_list(data, "test").videos
     assert only.label == 1
     (tmp_path / "test.csv").write_text(head + "dancing,c,0,10,test\n")
     with pytest.raises(UserError, match="dancing is not in the training list"):
-        recipes._videos(data, "test")
+        recipes.video_list(data, "test")
 
 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (DataOptions("store"), "data.train: say where the train store is"),
+        (DataOptions("store"), "data.train: say where the train set is"),
         (DataOptions("folder"), "data.train: say where the train set is"),
         (DataOptions("ucf101", Path("split.txt")), "data.root: say where the videos are"),
     ],
@@ -73,9 +73,10 @@ def test_motionworld_clips_have_the_networks_size() -> None:
 
 def test_card_beside_the_weights(tmp_path: Path) -> None:
     assert recipes.read_card(tmp_path / "w.pt") is None
-    recipes.write_card(tmp_path, Recipe(model="early"))
+    plan = Recipe(model="early", norm="gn", data=DataOptions(stack="trajectory"))
+    recipes.write_card(tmp_path, plan)
     card = recipes.read_card(tmp_path / "w.pt")
-    assert card == recipes.Card("early", 8, ())
+    assert card == recipes.Card("early", 8, (), "gn", "trajectory")
     (tmp_path / recipes.CARD).write_text(json.dumps({"model": "early"}))
     with pytest.raises(UserError, match="damaged"):
         recipes.read_card(tmp_path / "w.pt")

@@ -29,3 +29,20 @@ def test_reconstruction_does_not_import_recognition() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_only_recognition_and_its_verbs_import_recognition() -> None:
+    """So that reconstruction can neither wait for it nor run it, however lazily."""
+    mine = ("recognition/", "cli_recognize")
+    for path in ROOT.rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(mine):
+            continue
+        found = {module for module in imports(path) if module.startswith("rcvd.recognition")}
+        assert not found, name
+
+
+def test_no_stage_is_a_recognition_stage() -> None:
+    from rcvd.pipeline import STAGES
+
+    assert not any("recogn" in (stage.name + stage.run.__module__) for stage in STAGES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer import Typer
 
-from rcvd.cli_recognize_data import app
+from rcvd.cli_recognize_verbs import app
 from rcvd.errors import UserError
 from rcvd.recognition.data.frame_store import FrameStore
 
@@ -52,6 +52,14 @@ def test_train_resume_evaluate_predict(capsys: pytest.CaptureFixture[str], tmp_p
     assert again.splitlines()[1:] == first.splitlines()[1:]
     judged = call(capsys, "evaluate", recipe, "-w", weights, "--device", "cpu", *changes)
     assert judged.splitlines() == first.splitlines()[1:]
+    twice = ["evaluate", recipe, "-w", weights, "-w", weights, "--views", "2x1", "--device", "cpu"]
+    assert call(capsys, *twice, *changes).splitlines()[1:] == judged.splitlines()[1:]
+    scores = call(capsys, "svm", recipe, "-w", weights, "-w", weights, "--device", "cpu", *changes)
+    *alone, average, svm = scores.splitlines()
+    assert [line.split()[-1] for line in alone] == [average.split()[-1]] * 2
+    assert svm.startswith("svm")
+    fc = ["svm", recipe, "-w", weights, "--layer", "encoder", "--device", "cpu"]
+    assert call(capsys, *fc, *changes).startswith("svm on encoder")
     call(capsys, "synth", "--out", tmp_path / "clips", "--n", 2)
     (video,) = list((tmp_path / "clips").glob("*/0000.mp4"))
     said = call(capsys, "predict", video, "-m", "toy_cnn_lstm", "-w", weights, "--views", "2x1")

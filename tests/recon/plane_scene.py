@@ -52,12 +52,15 @@ class PlaneScene:
         self.texture = texture  # relative frequency of the surfaces' pattern
         self.surfaces = surfaces
 
+    def k1(self, i: int) -> float:
+        return float(self.cameras.distortion[i])
+
     def cast(
         self, i: int, pixels: Float[Tensor, "*n 2"]
     ) -> tuple[Float[Tensor, "*n"], Int[Tensor, "*n"]]:
         """z in frame i and which surface is hit."""
         pose = self.cameras.world_from_cam[i].double()
-        ray = rays(pixels.double(), self.cameras.intrinsics[i].double())
+        ray = rays(pixels.double(), self.cameras.intrinsics[i].double(), self.k1(i))
         direction = ray @ pose[:3, :3].T
         hits = []
         for surface in self.surfaces:
@@ -84,7 +87,9 @@ class PlaneScene:
         pixels = pixel_centres(self.cameras.size)
         z, index = self.cast(i, pixels)
         pose = self.cameras.world_from_cam[i]
-        world = (rays(pixels, self.cameras.intrinsics[i]) * z[..., None]) @ pose[:3, :3].T
+        world = (rays(pixels, self.cameras.intrinsics[i], self.k1(i)) * z[..., None]) @ pose[
+            :3, :3
+        ].T
         world = world + pose[:3, 3]
         velocities = torch.tensor([s.velocity for s in self.surfaces])
         world = world - i * velocities[index]
@@ -99,12 +104,14 @@ class PlaneScene:
         z, index = self.cast(i, pixels)
         pose_i, pose_j = self.cameras.world_from_cam.double()[[i, j]]
         k_i, k_j = self.cameras.intrinsics.double()[[i, j]]
-        points = (rays(pixels, k_i) * z[..., None].double()) @ pose_i[:3, :3].T + pose_i[:3, 3]
+        points = (rays(pixels, k_i, self.k1(i)) * z[..., None].double()) @ pose_i[
+            :3, :3
+        ].T + pose_i[:3, 3]
         velocities = torch.tensor([s.velocity for s in self.surfaces], dtype=torch.float64)
         points = points + (j - i) * velocities[index]
         j_from_world = invert(pose_j)
         there = points @ j_from_world[:3, :3].T + j_from_world[:3, 3]
-        target = project(there, k_j)
+        target = project(there, k_j, self.k1(j))
         seen, _ = self.cast(j, target)
         ok = (there[..., 2] > 0) & inside(target, self.cameras.size)
         ok &= (there[..., 2] / seen - 1).abs() < 1e-4

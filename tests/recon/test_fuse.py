@@ -1,5 +1,7 @@
 """Fused points lie on the surfaces; what no other frame confirms is left out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -44,6 +46,10 @@ def test_points_lie_on_the_planes(scene: PlaneScene) -> None:
     # a voxel at the panel's rim may hold a point of either surface
     assert on_surface.float().mean() > 0.99
     assert len(static) > 2000
+    normals = torch.nn.functional.normalize(torch.tensor([BACKDROP.normal, PANEL.normal]), dim=1)
+    cosine = (cloud.normal[~cloud.moving] @ -normals.T).amax(1)
+    assert cosine[on_surface].median() > 1 - 1e-4
+    assert (cosine[on_surface] > 0.99).float().mean() > 0.97
     assert (cloud.confidence > 0).all()
 
 
@@ -83,6 +89,7 @@ def test_thinning_is_the_plain_loop() -> None:
     cloud = PointCloud(
         torch.randn(n, 3),
         torch.rand(n, 3),
+        torch.nn.functional.normalize(torch.randn(n, 3), dim=1),
         torch.rand(n),
         torch.randint(0, 3, (n,)),
         torch.rand(n) > 0.7,
@@ -102,9 +109,7 @@ def test_thinning_is_the_plain_loop() -> None:
     assert distance.max() < 1e-5
     far = cloud.xyz.clone()
     far[0], far[1] = 1e5, -1e5
-    spread = fuse.thin(
-        PointCloud(far, cloud.rgb, cloud.confidence, cloud.frame, cloud.moving), 1e-3
-    )
+    spread = fuse.thin(replace(cloud, xyz=far), 1e-3)
     assert len(spread.xyz) == n
     again = fuse.thin(thinned, 1e-4)
     assert len(again.xyz) == len(thinned.xyz)

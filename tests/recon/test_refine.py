@@ -1,10 +1,12 @@
 """Refinement takes the halo off a foreground, and leaves the truth and the movers alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
-from rcvd.recon.refine import Refined, appearance, frames_by_parallax, refine_frame
+from rcvd.recon.refine import Refined, RefineOptions, appearance, frames_by_parallax, refine_frame
 from tests.recon.plane_scene import BACKDROP, PANEL, PlaneScene, cameras
 
 FRAME, SOURCES = 3, [1, 2, 4, 5]
@@ -36,6 +38,24 @@ def test_the_halo_goes(scene: PlaneScene) -> None:
     error = (out.log_z.exp() / truth - 1).abs()
     assert (error[halo] > 0.1).float().mean() < 0.3
     assert error[~halo].median() < 0.02
+
+
+def test_lenses_that_distort_are_honoured() -> None:
+    bent = replace(cameras(7, (72, 96)), distortion=torch.full((7,), -0.3))
+    scene = PlaneScene(bent, (BACKDROP, PANEL), texture=3.0)
+    truth = scene.depth(FRAME)
+    corner = torch.zeros_like(STATIC)
+    corner[:20, :20] = corner[-20:, -20:] = True
+    errors = []
+    for lens in (scene, PlaneScene(cameras(7, (72, 96)))):
+        looks = torch.stack([appearance(scene.rgb(j)) for j in SOURCES])
+        picture, sources = scene.rgb(FRAME), torch.tensor(SOURCES)
+        out = refine_frame(
+            truth.log(), FRAME, sources, picture, looks, STATIC, lens.cameras, RefineOptions()
+        )
+        errors.append(float((out.log_z - truth.log()).abs()[corner].mean()))
+    assert errors[0] < 0.02
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_the_truth_stays(scene: PlaneScene) -> None:

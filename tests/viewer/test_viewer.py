@@ -37,7 +37,12 @@ def wall(red_behind: bool = False) -> ViewScene:
     rgb[len(green) :] = torch.tensor([1.0, 0.0, 0.0])
     n = len(xyz)
     points = PointCloud(
-        xyz, rgb, torch.ones(n), torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.bool)
+        xyz=xyz,
+        rgb=rgb,
+        normal=torch.zeros_like(xyz),
+        confidence=torch.ones(n),
+        frame=torch.zeros(n, dtype=torch.long),
+        moving=torch.zeros(n, dtype=torch.bool),
     )
     poses = torch.eye(4, dtype=torch.float64).repeat(5, 1, 1)
     poses[:, 0, 3] = torch.linspace(-0.2, 0.2, 5, dtype=torch.float64)
@@ -118,7 +123,8 @@ def test_movers_are_shown_at_one_moment() -> None:
 def test_an_empty_cloud_is_drawn(tmp_path: Path) -> None:
     scene = wall()
     none = torch.zeros(0)
-    empty = PointCloud(none.reshape(0, 3), none.reshape(0, 3), none, none.long(), none.bool())
+    rows = none.reshape(0, 3)
+    empty = PointCloud(rows, rows, rows, none, none.long(), none.bool())
     picture = render(ViewScene(empty, scene.cameras), SMALL)
     assert bool(torch.isfinite(picture).all())
 

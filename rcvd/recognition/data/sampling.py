@@ -15,11 +15,15 @@ CROPS = 3
 
 @dataclass(frozen=True)
 class ClipShape:
-    """length: frames of a clip. stride: between them. short: what a video that ends early does."""
+    """length: frames of a clip. stride: between them. short: what a video that ends early does.
+
+    spread: instead, one frame of each of `length` equal segments of the whole video.
+    """
 
     length: int = 16
     stride: int = 1
     short: Short = "loop"
+    spread: bool = False
 
     @property
     def span(self) -> int:
@@ -54,6 +58,8 @@ def random_clip(
     n_frames: int, shape: ClipShape, generator: torch.Generator
 ) -> Int[Tensor, "length"]:
     """A clip from anywhere in the video."""
+    if shape.spread:
+        return segment_frames(n_frames, shape.length, generator)
     last = _last_start(n_frames, shape)
     start = int(torch.randint(0, last + 1, (1,), generator=generator))
     return frames_from(start, n_frames, shape)
@@ -62,8 +68,10 @@ def random_clip(
 def uniform_clips(n_frames: int, shape: ClipShape, count: int) -> Int[Tensor, "count length"]:
     """`count` clips at even distances; the first begins the video and the last ends it.
 
-    One clip is the middle one.
+    One clip is the middle one. Spread clips are all the same.
     """
+    if shape.spread:
+        return segment_frames(n_frames, shape.length).expand(count, -1)
     last = _last_start(n_frames, shape)
     starts = [last // 2] if count == 1 else [round(k * last / (count - 1)) for k in range(count)]
     return torch.stack([frames_from(start, n_frames, shape) for start in starts])

@@ -2,12 +2,18 @@
 2014), with the camera's share taken out.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.errors import UserError
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import sample
+
+Stack = Literal["flow", "trajectory", "bidirectional"]
+STACKS: tuple[Stack, ...] = ("flow", "trajectory", "bidirectional")
 
 
 def flow_stack(
@@ -45,6 +51,37 @@ def bidirectional_stack(
     ahead = forward[:, :, middle : middle + half]
     behind = backward[:, :, middle - half : middle].flip(2)
     return torch.cat([ahead, behind], 2)
+
+
+def stack_named(name: str) -> Stack:
+    """Raises UserError: no such way to stack flow."""
+    for kind in STACKS:
+        if kind == name:
+            return kind
+    raise UserError(f"stack '{name}': choose {', '.join(STACKS)}")
+
+
+def restack(
+    kind: Stack,
+    forward: Float[Tensor, "b 2 t h w"],
+    backward: Float[Tensor, "b 2 t h w"] | None = None,
+) -> Float[Tensor, "b 2 t h w"]:
+    """A clip's flow fields as one stack of the same size.
+
+    backward: from frame k + 1 to frame k; where it is not known it is estimated from `forward`.
+
+    Raises:
+        UserError: an odd number of fields has no two halves.
+    """
+    length = forward.shape[2]
+    if kind == "trajectory":
+        return trajectory_stack(forward, 0, length)
+    if kind == "bidirectional":
+        if length % 2:
+            raise UserError(f"a bidirectional stack of {length} fields: give an even number")
+        back = reverse_flow(forward) if backward is None else backward
+        return bidirectional_stack(forward, back, length // 2, length)
+    return forward
 
 
 def reverse_flow(flow: Float[Tensor, "b 2 t h w"]) -> Float[Tensor, "b 2 t h w"]:

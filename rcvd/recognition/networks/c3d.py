@@ -60,6 +60,6 @@ class C3D(nn.Module):
         return self.fc8(self.dropout(self.fc7(x).relu()))
 
 
-def video_descriptor(fc6: Float[Tensor, "clips 4096"]) -> Float[Tensor, "4096"]:
+def video_descriptor(fc6: Float[Tensor, "clips d"]) -> Float[Tensor, "d"]:
     """Mean over a video's clips, to unit length: what the linear SVM is trained on."""
     return nn.functional.normalize(fc6.mean(0), dim=0)

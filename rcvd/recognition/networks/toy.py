@@ -1,13 +1,16 @@
 """The lectures' toy trio: late fusion, early fusion and 3-D convolution, of equal size.
 
 Frames meet at the end (late), in the first layer (early), or slowly (3-D). Each is convolution 3,
-pooling 4, convolution 3, global average, linear.
+pooling 4, convolution 3, global average, linear. The lecture's tables have no normalisation; with
+one (norm="bn") they learn several times faster.
 """
 
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from rcvd.recognition.networks.norms import Norm, norm_layer
 
 Pool = Literal["max", "avg"]
 
@@ -30,12 +33,14 @@ class Late(nn.Module):
         channels: int = 3,
         pool: Pool = "max",
         hidden: int = 48,
+        norm: Norm = "none",
     ) -> None:
         super().__init__()
         self.head = head
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
         self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
         self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.norm1, self.norm2 = norm_layer(norm, width, 2), norm_layer(norm, 2 * width, 2)
         self.gap = nn.AdaptiveAvgPool3d(1)
         if head == "fc":
             maps = 2 * width * (side // 4) ** 2
@@ -44,8 +49,8 @@ class Late(nn.Module):
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
         b, _, t, _, _ = rgb.shape
-        x = self.pool1(self.conv1(fold_frames(rgb)).relu())
-        x = self.conv2(x).relu()
+        x = self.pool1(self.norm1(self.conv1(fold_frames(rgb))).relu())
+        x = self.norm2(self.conv2(x)).relu()
         x = x.reshape(b, t, *x.shape[1:])
         if self.head == "fc":
             return self.fc(self.hidden(x.flatten(1)).relu())
@@ -62,35 +67,44 @@ class Early(nn.Module):
         width: int = 12,
         channels: int = 3,
         pool: Pool = "max",
+        norm: Norm = "none",
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels * frames, width, 3, padding=1)
         self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
         self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.norm1, self.norm2 = norm_layer(norm, width, 2), norm_layer(norm, 2 * width, 2)
         self.gap = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(2 * width, classes)
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        x = self.pool1(self.conv1(rgb.flatten(1, 2)).relu())
-        return self.fc(self.gap(self.conv2(x).relu()).flatten(1))
+        x = self.pool1(self.norm1(self.conv1(rgb.flatten(1, 2))).relu())
+        return self.fc(self.gap(self.norm2(self.conv2(x)).relu()).flatten(1))
 
 
 class Toy3d(nn.Module):
     """Convolutions and pooling over time as well: one filter finds a motion whenever it happens."""
 
     def __init__(
-        self, classes: int, width: int = 12, channels: int = 3, pool: Pool = "max"
+        self,
+        classes: int,
+        width: int = 12,
+        channels: int = 3,
+        pool: Pool = "max",
+        norm: Norm = "none",
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv3d(channels, width, 3, padding=1)
         self.pool1 = nn.MaxPool3d(4) if pool == "max" else nn.AvgPool3d(4)
         self.conv2 = nn.Conv3d(width, 2 * width, 3, padding=1)
+        self.norm1, self.norm2 = norm_layer(norm, width), norm_layer(norm, 2 * width)
         self.gap = nn.AdaptiveAvgPool3d(1)
         self.fc = nn.Linear(2 * width, classes)
 
     def maps(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t2 h2 w2"]:
         """What goes into the global average: moves with the clip, in steps of four."""
-        return self.conv2(self.pool1(self.conv1(rgb).relu())).relu()
+        x = self.pool1(self.norm1(self.conv1(rgb)).relu())
+        return self.norm2(self.conv2(x)).relu()
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
         return self.fc(self.gap(self.maps(rgb)).flatten(1))

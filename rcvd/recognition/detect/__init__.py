@@ -1,0 +1,1 @@
+"""Who does what where: action scores for boxes, linked to tubes (AVA)."""

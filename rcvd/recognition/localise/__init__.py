@@ -1,0 +1,1 @@
+"""What happens when: segments of untrimmed videos."""
