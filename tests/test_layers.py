@@ -16,7 +16,7 @@ LAYERS = (
     ("video", "items", "recipe", "store"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "clean", "demo", "evaluate", "compare", "resolution", "export_formats"),
+    ("status", "clean", "demo", "outputs", "evaluate", "compare", "resolution", "export_formats"),
     ("cli",),  # and every module whose name begins with cli_
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
