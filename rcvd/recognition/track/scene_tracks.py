@@ -20,13 +20,14 @@ from rcvd.types import Instances
 class FollowOptions:
     """agree: IoU of a tracker's box and an instance's, above which they are the same thing.
     covered: share of an instance's box inside a tracker's box above which it starts no track of its
-    own. smallest: share of the picture an instance needs to start one. weak: logit of the response
+    own. pull: share of the way a tracker's box is drawn to the instance it agrees with. smallest: share of the picture an instance needs to start one. weak: logit of the response
     below which a frame counts as missed. patience: frames in a row that may be missed or, once the
     thing was seen to move, without an instance. shortest: frames a track needs to be kept.
     """
 
     agree: float = 0.3
     covered: float = 0.5
+    pull: float = 0.5
     smallest: float = 0.004
     weak: float = 0.0
     patience: int = 6
@@ -110,7 +111,10 @@ class _Crew:
         seen = [tracker.step(rgb) for _, tracker in self.live]
         boxes = torch.stack([s.box for s in seen]) if seen else torch.zeros(0, 4)
         pairs = assign(boxes, found.boxes, self.options.agree)
-        for n, ((track, _), now) in enumerate(zip(self.live, seen, strict=True)):
+        for n, ((track, tracker), now) in enumerate(zip(self.live, seen, strict=True)):
+            if n in pairs:
+                box = tracker.correct(found.boxes[pairs[n]], self.options.pull)
+                now = Tracked(box, now.score)
             track.add(frame, now, pairs.get(n, -1))
         h, w = rgb.shape[1:]
         self.live = [
