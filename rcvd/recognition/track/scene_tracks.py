@@ -20,9 +20,10 @@ from rcvd.types import Instances
 class FollowOptions:
     """agree: IoU of a tracker's box and an instance's, above which they are the same thing.
     covered: share of an instance's box inside a tracker's box above which it starts no track of its
-    own. pull: share of the way a tracker's box is drawn to the instance it agrees with. smallest: share of the picture an instance needs to start one. weak: logit of the response
-    below which a frame counts as missed. patience: frames in a row that may be missed or, once the
-    thing was seen to move, without an instance. shortest: frames a track needs to be kept.
+    own. pull: share of the way a tracker's box is drawn to the instance it agrees with. smallest:
+    share of the picture an instance needs to start one. weak: logit of the response below which a
+    frame counts as missed. patience: frames in a row that may be missed or, once the thing was seen
+    to move, without an instance. shortest: frames a track needs to be kept.
     """
 
     agree: float = 0.3

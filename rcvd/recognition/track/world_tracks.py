@@ -1,5 +1,6 @@
 """Where a followed thing is in the world, and how fast it goes."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from rcvd.geometry.views import view_rays
 from rcvd.types import Cameras
 
 FEWEST = 12  # pixels with a depth that place a thing
+SURFACE = math.pi / 4  # mean distance of a round thing's seen surface to its axis, in radii
 INNER = 0.5  # share of a box's sides that is looked at where no mask tells its pixels
 
 
@@ -48,14 +50,18 @@ def thing_pixels(
 def world_point(
     pixels: Bool[Tensor, "h w"], z: Float[Tensor, "h w"], cameras: Cameras, frame: int
 ) -> Float[Tensor, "3"]:
-    """Point of the world on the ray through the pixels' middle, at their median depth; NaN where
-    they are too few.
+    """A thing's axis in the world, on the ray through its pixels' middle; NaN where they are few.
+
+    Their median depth is that of the surface that is seen, which changes sides as camera or thing
+    go round; the thing is taken to be round, as thick as its rows of pixels are wide.
     """
     if int(pixels.sum()) < FEWEST:
         return torch.full((3,), torch.nan, dtype=torch.float64)
     xy = pixel_centres((z.shape[0], z.shape[1]))[pixels].double().mean(0)
     ray = view_rays(cameras, torch.tensor([frame]), xy[None, None])[0]
-    point = ray * z[pixels].double().median()
+    depth = z[pixels].double().median()
+    width = pixels.sum() / pixels.any(1).sum() * depth / cameras.intrinsics[frame, 0].double()
+    point = ray * (depth + SURFACE * width / 2 / ray.norm())
     return transform_points(cameras.world_from_cam[frame].double(), point)[0]
 
 
