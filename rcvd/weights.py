@@ -164,7 +164,9 @@ def load_array_pickle(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as stream:
             content = _ArraysOnly(stream, encoding="latin1").load()
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: damaged, or not arrays only: refused ({error})") from error
+        raise UserError(
+            f"{path}: damaged or truncated, or it holds more than arrays: refused ({error})"
+        ) from error
     except (EOFError, ValueError, OSError, AttributeError, IndexError, KeyError) as error:
         raise UserError(f"{path}: damaged or truncated checkpoint ({error})") from error
     arrays = content.get("model", content) if isinstance(content, dict) else {}

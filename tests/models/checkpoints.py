@@ -79,6 +79,9 @@ def detectron2_files(folder: Path) -> dict[str, Path]:
     network = modeling.build_model(config)
     with torch.no_grad():
         network.roi_heads.box_predictor.cls_score.bias[0] = 8.0
+        for name, parameter in network.named_parameters():
+            if name.endswith("conv3.weight"):  # else features grow from block to block
+                parameter.mul_(0.3)
     state = network.state_dict()
     arrays = {key: value.numpy() for key, value in state.items()}
     zoo = {"model": arrays, "__author__": "Detectron2 Model Zoo"}
@@ -162,7 +165,7 @@ def depth_folder(kind: str, folder: Path) -> Path:
         "depth_pro": lambda: _depth_pro(transformers),
     }
     path = folder / kind
-    network = randomised(makers[kind](), spread=1.5)
+    network = randomised(makers[kind](), spread=0.7 if kind == "depth_pro" else 1.5)
     network.save_pretrained(path)
     side = SIZES.get(kind, 64)
     multiple = 14 if kind.startswith("depth_anything") else 32

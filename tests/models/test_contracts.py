@@ -15,7 +15,14 @@ from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.model import MASK_MODELS, load_masks
 from tests.models import checkpoints
 
-pytestmark = pytest.mark.models
+pytestmark = [
+    pytest.mark.models,
+    # detectron2 is no longer kept free of them
+    pytest.mark.filterwarnings("ignore:pkg_resources is deprecated"),
+    pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),
+]
 
 SIZE = (72, 104)
 CPU = torch.device("cpu")
