@@ -14,6 +14,7 @@ from rcvd.cli_export import export
 from rcvd.cli_flow import app as flow_app
 from rcvd.cli_models import register as register_models
 from rcvd.cli_recognize_verbs import app as recognize_app
+from rcvd.cli_status import clean, status
 from rcvd.errors import UserError
 from rcvd.terminal import console, progress_bar, set_up_logging
 
@@ -32,6 +33,8 @@ app.command()(compare)
 app.command()(batch)
 app.command()(reproduce)
 app.command()(export)
+app.command()(status)
+app.command()(clean)
 register_models(app)
 
 
@@ -60,6 +63,9 @@ def reconstruct(
     focal: Annotated[float | None, typer.Option(help="Known focal, pixels of the video.")] = None,
     hfov: Annotated[float | None, typer.Option(help="Known field of view across, degrees.")] = None,
     intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy[,k1] of the video.")] = None,
+    scale_from: Annotated[
+        str | None, typer.Option(help="camera-height=1.5, path-length=12.3 or person=1.75, metres.")
+    ] = None,
     flow: Annotated[str | None, typer.Option(help="Flow model: dis, raft_large, ...")] = None,
     depth: Annotated[str | None, typer.Option(help="Depth model: bundled, ...")] = None,
     masks: Annotated[str | None, typer.Option(help="auto, motion, none, a detector.")] = None,
@@ -90,6 +96,7 @@ def reconstruct(
         "poses.focal": focal,
         "poses.hfov": hfov,
         "poses.intrinsics": None if intrinsics is None else numbers(intrinsics),
+        "export.scale_from": scale_from,
         "flow.backend": flow,
         "depth.backend": depth,
         "masks.backend": masks,
@@ -101,9 +108,8 @@ def reconstruct(
         "export.full_resolution": full_resolution or None,
         "export.mesh.enabled": mesh or None,
     }
-    settings = pipeline.make_settings(
-        video, preset, nest_flags(flags), parse_overrides(overrides or [])
-    )
+    layers = (nest_flags(flags), parse_overrides(overrides or []))
+    settings = pipeline.make_settings(video, preset, *layers)
     scene = pipeline.run(settings, out, until, progress_bar)
     if until in (None, "report"):
         print_verdict(scene)
@@ -129,21 +135,6 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
             section = section.setdefault(name, {})
         section[leaf] = str(value) if isinstance(value, Path) else value
     return nested
-
-
-@app.command()
-def status(scene: SceneFolder) -> None:
-    """Show each stage of a scene: done, unfinished, stale and why; seconds and size."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from rcvd.status import stage_states
-
-    table = Table("stage", "state", "why", "seconds", "MB")
-    for row in stage_states(scene):
-        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-        table.add_row(row.name, row.state, row.note, seconds, f"{row.megabytes:.1f}")
-    Console().print(table)
 
 
 @app.command()

@@ -35,18 +35,22 @@ def evaluate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="For --run: section.name=value; repeatable.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="For --run: sequences at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Sequences at a time, run and scored.")] = 1,
     style: Annotated[str, typer.Option(help="Printed as markdown, latex or csv.")] = "markdown",
 ) -> None:
     """Score reconstructions on a data set by named protocols."""
-    from rcvd.evaluate import Request, RunOptions, evaluate_data
+    from rcvd.evaluate import Request, evaluate_data
     from rcvd.evaluation import tables
+    from rcvd.outputs import RunOptions
     from rcvd.settings import parse_overrides
+    from rcvd.terminal import set_up_logging
+
+    set_up_logging(False)
 
     if (scene is None) == (not run):
         raise UserError("say either --scene DIR, where the outputs are, or --run, to make them")
     printed = table_style(style)
-    options = RunOptions(preset, device, parse_overrides(overrides or []), jobs)
+    options = RunOptions(preset, device, parse_overrides(overrides or []))
     request = Request(
         data=data,
         root=root,
@@ -56,6 +60,7 @@ def evaluate(
         sequences=tuple(sequence) if sequence else None,
         render=render,
         run=options,
+        jobs=jobs,
     )
     for result in evaluate_data(request):
         sys.stdout.write(printed(tables.sequence_grid(result)))
@@ -79,7 +84,9 @@ def compare(
     from rcvd.compare import compare as compare_outputs
     from rcvd.compare import read_truth
     from rcvd.evaluation import tables
+    from rcvd.terminal import set_up_logging
 
+    set_up_logging(False)
     printed = table_style(style)
     truth = read_truth(data, gt, sequence) if gt is not None else None
     kinds = [kind or None for kind in formats.split(",")] if formats else []

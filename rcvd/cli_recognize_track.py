@@ -2,12 +2,83 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rcvd.cli_recognize import Device, app, say
 from rcvd.errors import UserError
+
+
+@app.command()
+def track(
+    scene: Annotated[Path, typer.Argument(help="A scene folder made by rcvd reconstruct.")],
+    init: Annotated[
+        str, typer.Option(help="masks: everything that moves; or a box x,y,w,h.")
+    ] = "masks",
+    frame: Annotated[int, typer.Option(help="The frame of that box.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", "-w", help="Of SiamFC; none: the bundled ones.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write; none: SCENE/tracks.")
+    ] = None,
+    overlay: Annotated[Path | None, typer.Option(help="An mp4 with the tracks.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Follow what moves: boxes, stable numbers, places and speeds in the world."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition.track import report
+    from rcvd.recognition.track.scene_tracks import follow_box, follow_instances, moving_instances
+    from rcvd.recognition.track.siamfc_weights import load_siamfc
+    from rcvd.scene import Scene
+
+    opened = Scene.load(scene)
+    network = load_siamfc(weights, pick_device(device))
+
+    def instances_of(k: int) -> Any:
+        return moving_instances(opened, k)
+
+    if init == "masks":
+        found = follow_instances(network, opened.n_frames, opened.rgb, instances_of)
+    else:
+        if not 0 <= frame < opened.n_frames:
+            raise UserError(f"--frame {frame}: the scene's last frame is {opened.n_frames - 1}")
+        box = parse_box(init, opened.size)
+        frames = range(frame, opened.n_frames)
+        found = follow_box(network, frames, opened.rgb, instances_of, box)
+    made = report.in_world(opened, found)
+    folder = out or scene / "tracks"
+    report.write_tracks(folder, opened, made)
+    if overlay is not None:
+        from rcvd.export.video import write_video
+
+        pictures = (report.draw_tracks(opened.rgb(k), made, k) for k in range(opened.n_frames))
+        write_video(overlay, pictures, opened.times)
+    for one in made:
+        first, last = one.track.frames[0], one.track.frames[-1]
+        say(f"{one.track.number:3} {one.track.label:10} frames {first}-{last}  {one.speed:.3f}/s")
+    say(f"{folder}: {len(made)} tracks; speeds in scene units a second")
+
+
+def parse_box(text: str, size: tuple[int, int]) -> Any:
+    """x0 y0 x1 y1 of x,y,w,h, a box that lies in a picture of (height, width).
+
+    Raises:
+        UserError: it is none, or lies outside.
+    """
+    import torch
+
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--init {text}: write masks, or a box as x,y,w,h in pixels") from None
+    if w < 4 or h < 4 or x < 0 or y < 0 or x + w > size[1] or y + h > size[0]:
+        raise UserError(
+            f"--init {text}: the box must lie in the {size[1]}x{size[0]} picture of the working "
+            "size and be 4 pixels or more a side"
+        )
+    return torch.tensor([x, y, x + w, y + h])
 
 
 @app.command(name="train-tracker")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.evaluate import commit, with_masks
+from rcvd.evaluate import commit
 from rcvd.evaluation import report, tables
 from rcvd.evaluation.comparison import as_truth
 from rcvd.evaluation.datasets import READERS
@@ -16,6 +16,7 @@ from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.profiles import PROFILES
 from rcvd.evaluation.results import Result, evaluate
 from rcvd.evaluation.sequence import Prediction, TrueSequence
+from rcvd.outputs import with_masks
 
 PROFILES_COMPARED = ("strict", "consistency")
 

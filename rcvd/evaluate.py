@@ -1,26 +1,27 @@
 """Evaluating scenes on a data set: runs them where asked, scores them, writes tables and plots."""
 
 import logging
+import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rcvd import __version__
 from rcvd.errors import UserError
 from rcvd.evaluation import report
 from rcvd.evaluation.datasets import READERS
-from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.profiles import DEFAULTS, PROFILES, Profile
-from rcvd.evaluation.results import Result, evaluate
-from rcvd.evaluation.sequence import Prediction, TrueSequence, associate
-from rcvd.scene import Scene
-from rcvd.store import Store
+from rcvd.evaluation.results import Cache, Result, Row, choose_sequences, score_sequence, summarise
+from rcvd.evaluation.sequence import TrueSequence
+from rcvd.outputs import RunOptions, output_path, read_output, reconstruct_all, run_cost
 
 logger = logging.getLogger(__name__)
 
@@ -28,21 +29,12 @@ OTHER_DEFAULTS = ("strict", "consistency")
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """How sequences are reconstructed. jobs: at a time, in processes of their own."""
-
-    preset: str | None = None
-    device: str = "auto"
-    overrides: Mapping[str, Any] | None = None
-    jobs: int = 1
-
-
-@dataclass(frozen=True)
 class Request:
     """What to evaluate. data: a reader's name. render: Sintel's pass the scenes are made of.
 
     scenes: a folder with one output a sequence, or the output itself for a single sequence; None
-    reconstructs into out/scenes. profiles, sequences: None for all that apply.
+    reconstructs into out/scenes. profiles, sequences: None for all that apply. jobs: sequences
+    at a time.
     """
 
     data: str
@@ -52,7 +44,16 @@ class Request:
     profiles: tuple[str, ...] | None = None
     sequences: tuple[str, ...] | None = None
     render: str = "final"
-    run: RunOptions = RunOptions()
+    run: RunOptions = field(default_factory=RunOptions)
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One sequence under every profile that has it. system: None without an output."""
+
+    rows: tuple[Row, ...]
+    system: str | None
 
 
 def evaluate_data(request: Request) -> list[Result]:
@@ -61,26 +62,78 @@ def evaluate_data(request: Request) -> list[Result]:
     Raises:
         UserError: unknown data set or profile, wrong path, missing sequences, no output at all.
     """
+    if request.jobs < 1:
+        raise UserError(f"{request.jobs} jobs at a time: at least 1")
     profiles = chosen_profiles(request)
     truths = read_truths(request)
+    if request.profiles is None:
+        profiles = [p for p in profiles if any(p.applies(t) for t in truths)]
+    if not profiles:
+        raise UserError(f"{request.root}: holds no ground truth to compare with")
+    wanted = {p.id: choose_sequences(p, truths, request.sequences) for p in profiles}
     scenes = request.scenes
-    began = time.perf_counter()
     if scenes is None:
         scenes = request.out / "scenes"
-        reconstruct_all(truths, scenes, request)
+        reconstruct_all(truths, request.out, request.run, request.jobs)
     found = {t.name: output_path(scenes, t, len(truths) == 1) for t in truths}
     if not any(found.values()):
         raise UserError(f"{scenes}: no output of {', '.join(found)}")
-    predictions = {t.name: read_output(found[t.name], t) for t in truths}
-    system = next((p.system for p in predictions.values() if p), "rcvd")
-    source = provenance(request, [p for p in found.values() if p])
-    source["wall_seconds"] = round(time.perf_counter() - began, 1)
-    results = [
-        evaluate(profile, truths, lambda t: predictions[t.name], system, request.sequences, source)
-        for profile in profiles
+    began = time.perf_counter()
+    work = [
+        (request, t.name, found[t.name], [p.id for p in profiles if t in wanted[p.id]])
+        for t in truths
     ]
-    report.write(request.out, results, truths, predictions)
+    scored = score_all(work, request.jobs)
+    source = provenance(request, [p for p in found.values() if p])
+    source["scoring_seconds"] = round(time.perf_counter() - began, 1)
+    system = next((s.system for s in scored if s.system), "rcvd")
+    rows = [row for s in scored for row in s.rows]
+    results = [
+        summarise(p, system, [row for row in rows if row.profile == p.id], source) for p in profiles
+    ]
+    report.write(request.out, results)
     return results
+
+
+Work = tuple[Request, str, Path | None, list[str]]
+"""Request, sequence, its output, and the profiles it is scored under."""
+
+
+def score_all(work: Sequence[Work], jobs: int) -> list[Scored]:
+    """Every sequence, `jobs` at a time."""
+    jobs = min(jobs, len(work))
+    if jobs <= 1:
+        return _logged(map(score, work), work)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        return _logged(pool.map(score, work), work)
+
+
+def _logged(results: Iterable[Scored], work: Sequence[Work]) -> list[Scored]:
+    kept = []
+    for k, result in enumerate(results):
+        logger.info("%s: scored, %d of %d", work[k][1], k + 1, len(work))
+        kept.append(result)
+    return kept
+
+
+def score(work: Work) -> Scored:
+    """One sequence under its profiles; its plots are written.
+
+    Raises:
+        UserError: a file of the data set is damaged or lacks what a profile compares with.
+    """
+    request, name, path, profiles = work
+    truth = next(t for t in read_truths(request, name) if t.name == name)
+    output = read_output(path, truth)
+    cache: Cache = {}
+    rows = [
+        score_sequence(PROFILES[p], truth, output.prediction, cache, output.reason)
+        for p in profiles
+    ]
+    if output.prediction is not None:
+        report.write_sequence(request.out, truth, output.prediction, rows)
+    return Scored(tuple(rows), output.prediction.system if output.prediction else None)
 
 
 def chosen_profiles(request: Request) -> list[Profile]:
@@ -103,105 +156,24 @@ def chosen_profiles(request: Request) -> list[Profile]:
     return chosen
 
 
-def read_truths(request: Request) -> list[TrueSequence]:
-    """The data set's sequences, all or the named ones.
+def read_truths(request: Request, only: str | None = None) -> list[TrueSequence]:
+    """The data set's sequences: all, the named ones, or the only one that is needed.
 
     Raises:
         UserError: see the reader.
     """
     names = list(request.sequences) if request.sequences else None
+    if only is not None and (names is not None or request.data != "folder"):
+        names = [only]
     if request.data == "sintel":
         return READERS["sintel"](request.root, names, request.render)
     return READERS[request.data](request.root, names)
 
 
-def output_path(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
-    """Where a sequence's output lies: a folder or file of its name, or `scenes` itself."""
-    for path in (scenes / truth.name, *sorted(scenes.glob(f"{truth.name}[._]*.*"))):
-        if path.exists():
-            return path
-    return scenes if only and scenes.exists() else None
-
-
-def read_output(path: Path | None, truth: TrueSequence | None = None) -> Prediction | None:
-    """A system's output; ours with its moving masks.
-
-    One that cannot be read, or whose frames do not correspond to the truth's, is logged and None:
-    the sequence then counts as failed.
-    """
-    if path is None:
-        return None
-    try:
-        prediction = read_prediction(path)
-        if truth is not None:
-            associate(truth, prediction)
-    except UserError as error:
-        logger.warning("%s", error)
-        return None
-    return with_masks(prediction, path)
-
-
-def with_masks(prediction: Prediction, path: Path) -> Prediction:
-    """A scene of ours with the masks of its run folder, where it has them."""
-    if prediction.system == "rcvd" and (path / "run").is_dir() and Store(path).done("masks"):
-        return replace(prediction, moving=Scene.load(path).moving)
-    return prediction
-
-
-def reconstruct_all(truths: Sequence[TrueSequence], scenes: Path, request: Request) -> None:
-    """Every sequence that is not done, several at a time; one that fails is logged and counted."""
-    jobs = [(image_folder(t, request.out / "frames"), scenes / t.name, request.run) for t in truths]
-    workers = min(request.run.jobs, len(jobs))
-    if workers <= 1:
-        failures = [_reconstruct(job) for job in jobs]
-    else:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            failures = list(pool.map(_reconstruct, jobs))
-    for truth, failure in zip(truths, failures, strict=True):
-        if failure:
-            logger.warning("%s: %s", truth.name, failure)
-
-
-def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str | None:
-    """Why a sequence failed, or None."""
-    from rcvd import pipeline
-
-    images, scene, options = job
-    scene.parent.mkdir(parents=True, exist_ok=True)
-    layers = ({"device": options.device}, dict(options.overrides or {}))
-    try:
-        pipeline.run(pipeline.make_settings(images, options.preset, *layers), scene)
-    except UserError as error:
-        return str(error)
-    return None
-
-
-def image_folder(truth: TrueSequence, frames: Path) -> Path:
-    """A folder that holds exactly the sequence's images; links are made where there is none.
-
-    Raises:
-        UserError: an image is missing.
-    """
-    if missing := [path for path in truth.images if not path.is_file()]:
-        raise UserError(f"{missing[0]}: no such file")
-    parents = {path.parent for path in truth.images}
-    if len(parents) == 1:
-        parent = parents.pop()
-        suffixes = {path.suffix for path in truth.images}
-        if sorted(truth.images) == sorted(p for p in parent.iterdir() if p.suffix in suffixes):
-            return parent
-    folder = frames / truth.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for k, path in enumerate(truth.images):
-        link = folder / f"{k:06d}{path.suffix}"
-        if not link.is_symlink():
-            link.symlink_to(path.resolve())
-    return folder
-
-
 def provenance(request: Request, outputs: Sequence[Path]) -> dict[str, Any]:
     """Where numbers come from: versions, commit, options; seconds and memory of our own runs."""
-    runs = {path.name: run_cost(path) for path in outputs}
+    costs = {path.name: run_cost(path) for path in outputs}
+    runs = {name: cost for name, cost in costs.items() if cost}
     return {
         "rcvd": __version__,
         "commit": commit(),
@@ -210,22 +182,10 @@ def provenance(request: Request, outputs: Sequence[Path]) -> dict[str, Any]:
         "render": request.render if request.data == "sintel" else "",
         "preset": request.run.preset,
         "overrides": dict(request.run.overrides or {}),
-        "runs": {name: cost for name, cost in runs.items() if cost},
-    }
-
-
-def run_cost(path: Path) -> dict[str, Any]:
-    """Seconds and peak memory of a finished scene of ours; empty for other systems."""
-    reports = sorted((path / "run").glob("*/report.json"))
-    if not reports:
-        return {}
-    from rcvd.store import read_json
-
-    read = [read_json(file) for file in reports]
-    return {
-        "seconds": round(sum(r.get("seconds", 0) for r in read), 1),
-        "peak_memory_mb": max(r.get("peak_memory_mb", 0) for r in read),
-        "seed": Scene.load(path).document.get("seed"),
+        "runs": runs,
+        "seeds": sorted({cost["seed"] for cost in runs.values()}),
+        "wall_seconds": round(sum(cost["seconds"] for cost in runs.values()), 1) if runs else None,
+        "peak_memory_mb": max((cost["peak_memory_mb"] for cost in runs.values()), default=None),
     }
 
 

@@ -71,10 +71,13 @@ def export_scene(sized: SizedScene, names: Sequence[str], out: Path) -> list[Pat
         part = out / f".part-{name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        FORMATS[name].write(sized, part)
-        write_json(part / NOTE, _note(sized, name))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        try:
+            FORMATS[name].write(sized, part)
+            write_json(part / NOTE, _note(sized, name))
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)  # what an error or Ctrl-C left half-made
         logger.info("%s: wrote %s", name, folder)
     return folders
 

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from rcvd import settings as settings_module
 from rcvd.errors import UserError, unknown
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
+from rcvd.recipe import key_of
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
@@ -32,7 +34,16 @@ from rcvd.stages.report import ReportSettings
 from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
-from rcvd.store import SETTINGS, Progress, Stage, Store, no_progress, run_stage, write_json
+from rcvd.store import (
+    SETTINGS,
+    Progress,
+    Stage,
+    Store,
+    no_progress,
+    recipe_for,
+    run_stage,
+    write_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +52,9 @@ MOST_THREADS = 1024  # torch crashes where the system refuses it a thread
 
 @dataclass(frozen=True)
 class Settings:
-<<<<<<< HEAD
     """One section per stage, named like it. device: auto, cpu, cuda or cuda:N. threads: of torch
-    on the CPU (0: torch decides); with the same number a run repeats bit by bit.
-=======
-    """One section per stage, named like it. device: auto, cpu, cuda or cuda:N. commercial_ok:
+    on the CPU (0: torch decides); with the same number a run repeats bit by bit. commercial_ok:
     models whose licence forbids commercial use are refused.
->>>>>>> main
     """
 
     frames: FramesSettings
@@ -149,10 +156,11 @@ def run(
     try:
         with store.locked():
             write_json(store.run_folder / SETTINGS, settings_module.as_data(settings))
-            for stage in STAGES[: names.index(until) + 1 if until else None]:
+            stages = STAGES[: names.index(until) + 1 if until else None]
+            whole = needed_whole(store, stages, settings, until)
+            for stage in stages:
                 torch.manual_seed(settings.seed)
-                sections = (getattr(settings, name) for name in (stage.name, *stage.also))
-                run_stage(store, stage, *sections)
+                run_stage(store, stage, *_sections(settings, stage), whole=stage.name in whole)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
@@ -163,3 +171,28 @@ def run(
         if is_new and not store.done(names[0]):
             store.discard()  # an input that cannot be read leaves nothing behind
     return Scene.load(out)
+
+
+def _sections(settings: Any, stage: Stage) -> list[Any]:
+    return [getattr(settings, name) for name in (stage.name, *stage.also)]
+
+
+def needed_whole(
+    store: Store, stages: Sequence[Stage], settings: Any, until: str | None = None
+) -> set[str]:
+    """The stages that a run computes, with the cleaned ones whose items it will read: inputs of
+    what has to be computed, and the stage it is told to stop after.
+    """
+    if not any(store.cleaned(stage.name) for stage in stages):
+        return set()
+    keys: dict[str, str | None] = {}
+    compute = {until} if until is not None and store.cleaned(until) else set()
+    for stage in stages:
+        inputs = {name: keys[name] for name in stage.inputs}
+        keys[stage.name] = key_of(recipe_for(store, stage, _sections(settings, stage), inputs))
+        if keys[stage.name] != store.manifest(stage.name).get("key") or not store.done(stage.name):
+            compute.add(stage.name)
+    for stage in reversed(stages):
+        if stage.name in compute:
+            compute |= {name for name in stage.inputs if store.cleaned(name)}
+    return compute

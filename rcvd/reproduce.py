@@ -97,8 +97,10 @@ def compare_folders(first: Path, second: Path) -> Comparison:
 
 
 def _files(root: Path) -> set[str]:
-    """The results and the items of the stages; not the lock, nor what says where the run was."""
-    skipped = {".lock", SETTINGS}
+    """The results and the items of the stages; not the lock, nor what says where the run was or, as
+    the report, how long it took.
+    """
+    skipped = {".lock", SETTINGS, "report.html"}
     found = (path for path in root.rglob("*") if path.is_file() and path.name not in skipped)
     return {str(path.relative_to(root)) for path in found}
 

@@ -46,6 +46,19 @@ class Scene:
             )
         return store.folder(stage)
 
+    def _items(self, stage: str) -> Path:
+        """The folder of a finished stage that still holds its items.
+
+        Raises:
+            UserError: the stage has not finished, or `rcvd clean` removed what it held.
+        """
+        if Store(self.root).cleaned(stage):
+            raise UserError(
+                f"{self.root}: rcvd clean removed what stage '{stage}' held; the same "
+                f"rcvd reconstruct command with --until {stage} makes it again"
+            )
+        return self.folder(stage)
+
     def report(self, stage: str) -> dict[str, Any]:
         """Seconds, memory, device and key numbers of a finished stage."""
         return read_json(self.folder(stage) / REPORT)
@@ -89,7 +102,7 @@ class Scene:
         return items.read_pairs(self.folder("flow") / "pairs.txt", self.n_frames)
 
     def flow(self, i: int, j: int) -> Flow:
-        return items.read_flow(self.folder("flow"), i, j)
+        return items.read_flow(self._items("flow"), i, j)
 
     def moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks refined by the solver where it has run, else the first ones."""
@@ -99,7 +112,7 @@ class Scene:
 
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks before any camera was known."""
-        return items.read_mask(Store(self.root).folder("masks") / items.frame_name(k))
+        return items.read_mask(self._items("masks") / items.frame_name(k))
 
     def instances(self, k: int) -> Instances:
         """Separate things of frame k with masks, boxes, labels, scores, tracks and the verdict
@@ -113,7 +126,7 @@ class Scene:
 
     def prior(self, k: int) -> Float[Tensor, "h w"]:
         """The depth prior's z, up to scale."""
-        return torch.from_numpy(items.read_array(self.folder("depth") / items.array_name(k)))
+        return torch.from_numpy(items.read_array(self._items("depth") / items.array_name(k)))
 
     @property
     def cameras(self) -> Cameras:

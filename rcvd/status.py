@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rcvd.pipeline import STAGES
+from rcvd.recipe import content_hash
 from rcvd.scene import Scene
+from rcvd.stages.frames import CLIP
 from rcvd.store import REPORT, Stage, Store, read_json
+
+TOP = "scene files"
 
 
 @dataclass(frozen=True)
 class StageState:
-    """state: done, unfinished, stale or missing. note: why stale. seconds: None if unknown."""
+    """state: done, cleaned, unfinished, stale or missing. note: why. seconds: None if unknown."""
 
     name: str
     state: str
@@ -20,7 +24,7 @@ class StageState:
 
 
 def stage_states(root: Path) -> list[StageState]:
-    """The state of every stage of a scene, in the pipeline's order.
+    """The state of every stage of a scene in the pipeline's order, then what lies at its top.
 
     Raises:
         UserError: not a scene folder, or a damaged manifest.
@@ -29,19 +33,26 @@ def stage_states(root: Path) -> list[StageState]:
     states: list[StageState] = []
     for stage in STAGES:
         states.append(_state(store, stage, {s.name: s.state for s in states}))
-    return states
+    run = _megabytes(store.run_folder)
+    old = sum(_megabytes(folder) for folder in store.run_folder.glob(".old-*"))
+    if old:
+        states.append(StageState("earlier attempts", "old", "rcvd clean removes them", None, old))
+    exports = StageState(TOP, states[len(STAGES) - 1].state, "", None, _megabytes(root) - run)
+    return [*states, exports]
 
 
 def _state(store: Store, stage: Stage, earlier: dict[str, str]) -> StageState:
     manifest = store.manifest(stage.name)
     report_path = store.folder(stage.name) / REPORT
     seconds = read_json(report_path)["seconds"] if report_path.exists() else None
-    size = sum(p.stat().st_size for p in store.folder(stage.name).rglob("*") if p.is_file()) / 1e6
+    size = _megabytes(store.folder(stage.name))
     state, note = "missing", ""
     if manifest:
         state = "done" if manifest["done"] else "unfinished"
-        note = _staleness(store, stage, manifest["recipe"], earlier)
-        state = "stale" if note else state
+        if store.cleaned(stage.name):
+            state, note = "cleaned", "rcvd clean removed its items"
+        why = _staleness(store, stage, manifest["recipe"], earlier)
+        state, note = ("stale", why) if why else (state, note)
     return StageState(stage.name, state, note, seconds, size)
 
 
@@ -54,4 +65,15 @@ def _staleness(store: Store, stage: Stage, recipe: dict, earlier: dict[str, str]
             return f"{name} is stale"
         if recipe["inputs"].get(name) != store.manifest(name).get("key"):
             return f"{name} has changed since"
-    return ""
+    return _video_change(store, recipe) if stage is STAGES[0] and store.done(stage.name) else ""
+
+
+def _video_change(store: Store, recipe: dict) -> str:
+    """Whether the video is another one by now; one that has gone away changes nothing."""
+    path = Path(read_json(store.folder(STAGES[0].name) / CLIP)["path"])
+    same = not path.exists() or content_hash(path) == recipe["settings"]["video"]["content"]
+    return "" if same else f"{path.name} has changed since"
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

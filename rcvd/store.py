@@ -13,7 +13,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,8 @@ class Stage:
     """A step of the pipeline: the stages it reads and the function that fills its folder.
 
     run: called with the stage's `Workspace`, the settings section named like the stage, and those
-    of `also`; returns the key numbers for report.json.
+    of `also`; returns the key numbers for report.json. keeps: patterns of the items that a finished
+    scene is looked at with, which `rcvd clean` leaves.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Stage:
     run: Callable[..., dict[str, Any]]
     version: int = 1  # raise it when the meaning of the output changes
     also: tuple[str, ...] = ()  # further settings sections it depends on
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ class Store:
 
     def done(self, stage: str) -> bool:
         return bool(self.manifest(stage).get("done"))
+
+    def cleaned(self, stage: str) -> bool:
+        """Whether `rcvd clean` has removed items of a finished stage."""
+        return bool(self.manifest(stage).get("cleaned"))
+
+    def mark_cleaned(self, stage: str) -> None:
+        write_json(self.folder(stage) / MANIFEST, self.manifest(stage) | {"cleaned": True})
 
     def open(self) -> bool:
         """Make the folder ours, or check that it is; True if it is new.
@@ -203,10 +212,20 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
+def recipe_for(
+    store: Store, stage: Stage, sections: Sequence[Any], keys: dict[str, str | None]
+) -> dict[str, Any]:
+    """What the stage's output depends on, with these settings and input keys."""
+    own, *others = (dataclasses.asdict(section) for section in sections)
+    settings = own | dict(zip(stage.also, others, strict=True))
+    return recipe_of(stage.version, settings, store.seed, keys)
+
+
+def run_stage(store: Store, stage: Stage, *sections: Any, whole: bool = False) -> bool:
     """Bring one stage up to date; True if it had work to do.
 
-    sections: the stage's settings and those of `stage.also`.
+    sections: the stage's settings and those of `stage.also`. whole: also make again what
+    `rcvd clean` removed.
 
     Raises:
         UserError: what the stage raises for its user.
@@ -214,13 +233,14 @@ def run_stage(store: Store, stage: Stage, *sections: Any) -> bool:
     for name in stage.inputs:
         if not store.done(name):
             raise RuntimeError(f"stage '{name}' has not finished in {store.root}")
-    own, *others = (dataclasses.asdict(section) for section in sections)
-    settings = own | dict(zip(stage.also, others, strict=True))
     keys = {name: store.manifest(name).get("key") for name in stage.inputs}
-    recipe = recipe_of(stage.version, settings, store.seed, keys)
+    recipe = recipe_for(store, stage, sections, keys)
     key = key_of(recipe)
     manifest = store.manifest(stage.name)
-    if manifest.get("key") == key and manifest["done"]:
+    if whole and store.cleaned(stage.name):
+        logger.info("%s: rcvd clean removed it, and it is needed again", stage.name)
+        _write_manifest(store, stage.name, manifest["key"], manifest["recipe"], done=False)
+    elif manifest.get("key") == key and manifest["done"]:
         logger.info("%s: up to date, skipped", stage.name)
         return False
     _prepare_folder(store, stage.name, key, recipe)

@@ -16,7 +16,7 @@ LAYERS = (
     ("video", "items", "recipe", "provenance", "store"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
-    ("status", "clean", "demo", "evaluate", "compare", "resolution", "export_formats"),
+    ("status", "clean", "demo", "outputs", "evaluate", "compare", "resolution", "export_formats"),
     ("batch", "reproduce"),
     ("terminal",),
     ("cli",),  # and every module whose name begins with cli_

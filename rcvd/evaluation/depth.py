@@ -1,100 +1,119 @@
-"""Errors of aligned depth against true depth."""
+"""Errors of aligned depth against true depth, summed frame by frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.evaluation.depth_alignment import FITS, ratio_scale
+from rcvd.evaluation.blocks import blocks
+from rcvd.evaluation.depth_alignment import ratio_scale
 
 MIN_DEPTH = 1e-5
 DELTA = 1.25
 
 Metrics = dict[str, float]
 NAMES = ("abs_rel", "sq_rel", "rmse", "log_rmse", "si_log", "delta1", "delta2", "delta3")
+Align = Callable[[Float[Tensor, "n"]], Float[Tensor, "n"]]
+
+
+def error_sums(
+    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], weights: Float[Tensor, "g n"]
+) -> Float[Tensor, "g 9"]:
+    """Weighted sums that `metrics_of` turns into metrics; those of several parts may be added.
+
+    The columns: weight, |d| / g, d^2 / g, d^2, log, log^2, and the three deltas; d: aligned - true.
+    """
+    sums = torch.zeros(len(weights), 9, dtype=torch.float64)
+    for a, g, *w in blocks(aligned, true, *weights):
+        difference = a - g
+        ratio = a.clamp(min=MIN_DEPTH) / g
+        log, worse = ratio.log(), torch.maximum(ratio, 1 / ratio)
+        square = difference.square()
+        near = [(worse < DELTA**k).double() for k in (1, 2, 3)]
+        one, relative = torch.ones_like(a), difference.abs() / g
+        terms = [one, relative, square / g, square, log, log.square(), *near]
+        sums += torch.stack(w) @ torch.stack(terms).T
+    return sums
+
+
+def metrics_of(sums: Float[Tensor, "9"]) -> Metrics:
+    """AbsRel, SqRel, RMSE, logRMSE, SI-log, delta < 1.25^k (Eigen et al. 2014); NaN without pixels.
+
+    si_log: standard deviation of the log ratio.
+    """
+    count, *rest = sums.tolist()
+    if count == 0:
+        return dict.fromkeys(NAMES, float("nan"))
+    abs_rel, sq_rel, square, log, log_square, *deltas = (value / count for value in rest)
+    variance = max(log_square - log * log, 0.0)
+    values = (abs_rel, sq_rel, square**0.5, log_square**0.5, variance**0.5, *deltas)
+    return dict(zip(NAMES, values, strict=True))
 
 
 def depth_metrics(aligned: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Metrics:
-    """AbsRel, SqRel, RMSE, logRMSE, SI-log, delta < 1.25^k (Eigen et al. 2014); NaN without pixels.
+    """Metrics of flat pixels.
 
     aligned: may be negative where a shift was fitted; it is raised to MIN_DEPTH for the
-    logarithms and ratios only. si_log: standard deviation of the log ratio.
+    logarithms and ratios only.
     """
-    if len(true) == 0:
-        return dict.fromkeys(NAMES, float("nan"))
-    difference = aligned - true
-    clamped = aligned.clamp(min=MIN_DEPTH)
-    log_ratio = (clamped / true).log()
-    values = {
-        "abs_rel": (difference.abs() / true).mean(),
-        "sq_rel": (difference.square() / true).mean(),
-        "rmse": difference.square().mean().sqrt(),
-        "log_rmse": log_ratio.square().mean().sqrt(),
-        "si_log": log_ratio.var(correction=0).sqrt(),
-    }
-    worse = log_ratio.abs().exp()
-    values |= {f"delta{k}": (worse < DELTA**k).double().mean() for k in (1, 2, 3)}
-    return {name: float(value) for name, value in values.items()}
+    ones = torch.ones(1, len(true), dtype=torch.float64)
+    return metrics_of(error_sums(aligned.double(), true.double(), ones)[0])
 
 
-def masked_metrics(
-    aligned: Float[Tensor, "t h w"],
-    true: Float[Tensor, "t h w"],
-    valid: Bool[Tensor, "t h w"],
-    moving: Bool[Tensor, "t h w"] | None = None,
-) -> dict[str, Metrics]:
-    """Metrics over `all` valid pixels and, where moving is known, over `static` and `moving`."""
-    splits = {"all": valid}
-    if moving is not None:
-        splits |= {"static": valid & ~moving, "moving": valid & moving}
-    return {name: depth_metrics(aligned[mask], true[mask]) for name, mask in splits.items()}
+@dataclass(frozen=True)
+class Pixels:
+    """The valid pixels of a sequence, frame after frame. counts: of each frame.
+
+    groups: which pixels belong to it, for each part of the scene that is scored by itself.
+    """
+
+    predicted: Float[Tensor, "n"]
+    true: Float[Tensor, "n"]
+    counts: list[int]
+    groups: tuple[Bool[Tensor, "n"], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        predicted: Float[Tensor, "t h w"],
+        true: Float[Tensor, "t h w"],
+        valid: Bool[Tensor, "t h w"],
+        groups: Sequence[Bool[Tensor, "t h w"]] = (),
+    ) -> "Pixels":
+        counts = valid.flatten(1).sum(1).tolist()
+        chosen = (predicted[valid].double(), true[valid].double())
+        return cls(*chosen, counts, tuple(group[valid] for group in groups))
+
+    def sums(self, align: Align) -> Float[Tensor, "t g 9"]:
+        """Error sums of each frame over all its pixels, then over those of each group."""
+        found = []
+        arrays = (self.predicted, self.true, *self.groups)
+        for p, g, *groups in zip(*(a.split(self.counts) for a in arrays), strict=True):
+            members = [torch.ones_like(g), *(group.double() for group in groups)]
+            found.append(error_sums(align(p), g, torch.stack(members)))
+        return torch.stack(found)
+
+    def metrics(self, align: Align) -> Metrics:
+        """Over all pixels."""
+        return metrics_of(self.sums(align).sum(0)[0])
 
 
-def frame_curve(
-    aligned: Float[Tensor, "t h w"], true: Float[Tensor, "t h w"], valid: Bool[Tensor, "t h w"]
-) -> Float[Tensor, "t"]:
+def frame_curve(sums: Float[Tensor, "t g 9"]) -> list[float]:
     """AbsRel of each frame, NaN for a frame without valid pixels."""
-    error = torch.where(valid, (aligned - true).abs() / true.clamp(min=MIN_DEPTH), 0.0)
-    count = valid.flatten(1).sum(1)
-    return error.double().flatten(1).sum(1) / torch.where(count > 0, count, torch.nan)
-
-
-def sequence_metrics(
-    predicted: Float[Tensor, "t h w"],
-    true: Float[Tensor, "t h w"],
-    valid: Bool[Tensor, "t h w"],
-    moving: Bool[Tensor, "t h w"] | None = None,
-    fit: str = "ratio",
-) -> dict[str, Metrics]:
-    """Metrics by split after one alignment of the whole sequence, fitted on all valid pixels.
-
-    valid: true depth known. Predicted depth that is unknown (<= 0) takes no part in fit or
-    metrics. The default fit, one median ratio, gives the `one scale for the sequence` figures.
-    """
-    valid = valid & (predicted > 0)
-    if not bool(valid.any()):
-        return masked_metrics(predicted, true, valid, moving)
-    predicted, true = predicted.double(), true.double()
-    aligned = FITS[fit](predicted[valid], true[valid]).apply(predicted)
-    return masked_metrics(aligned, true, valid, moving)
+    return [metrics_of(frame)["abs_rel"] for frame in sums[:, 0]]
 
 
 def one_scale_abs_rel(
     predicted: Float[Tensor, "t h w"], true: Float[Tensor, "t h w"], valid: Bool[Tensor, "t h w"]
 ) -> float:
-    """AbsRel over all valid pixels after one scale (median ratio) for the whole sequence."""
+    """AbsRel over all valid pixels after one scale (median ratio) for the whole sequence.
+
+    Predicted depth that is unknown (<= 0) takes no part.
+    """
     valid = valid & (predicted > 0)
-    p, g = predicted[valid].double(), true[valid].double()
-    return depth_metrics(ratio_scale(p, g).apply(p), g)["abs_rel"] if len(g) else float("nan")
-
-
-def pixel_weighted_mean(rows: Sequence[Mapping[str, float]], pixels: Sequence[int]) -> Metrics:
-    """Mean of each metric over sequences, weighted by their counts of valid pixels."""
-    total = sum(pixels)
-    return {k: sum(r[k] * n for r, n in zip(rows, pixels, strict=True)) / total for k in rows[0]}
-
-
-def plain_mean(rows: Sequence[Mapping[str, float]]) -> Metrics:
-    """Unweighted mean of each metric over sequences."""
-    return {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}
+    if not bool(valid.any()):
+        return float("nan")
+    pixels = Pixels.of(predicted, true, valid)
+    return pixels.metrics(ratio_scale(pixels.predicted, pixels.true).apply)["abs_rel"]

@@ -4,7 +4,7 @@ A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.evaluation.lad import LadSearch
+from rcvd.evaluation.blocks import blocks
+from rcvd.evaluation.lad import LadSearch, least_squares, weighted_median
 
 MIN_SCALE = 1e-3
 IRLS_ROUNDS = 10
 IRLS_FLOOR = 1e-8
 ADAM_STEPS = 1000
 ADAM_BETAS = (0.9, 0.999)
-ADAM_WINDOWS = (100, 10)
-ADAM_BOUND = 3.2  # learning rates a step can be long: (1 - 0.9) / sqrt(1 - 0.999)
+ADAM_REACH = (300, 30)  # learning rates s and t go before residuals near zero are sought anew
 ADAM_STOP = 1e-6
 MIN_DISPARITY = 1e-3
 
@@ -55,33 +55,30 @@ def ratio_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alig
 
 def irls_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Scale by ten rounds of reweighted least squares on |s p - g|, as MonST3R and CUT3R do."""
-    s = true.mean() / predicted.mean()
+    s = float(true.mean() / predicted.mean())
     for _ in range(IRLS_ROUNDS):
-        w = 1 / ((s * predicted - true).abs() + IRLS_FLOOR)
-        s = (w * predicted * true).sum() / (w * predicted.square()).sum()
-    return Alignment(max(float(s), MIN_SCALE))
+        above = below = 0.0
+        for p, g in blocks(predicted, true):
+            weighted = p / ((s * p - g).abs_() + IRLS_FLOOR)
+            above += float(weighted @ g)
+            below += float(weighted @ p)
+        s = above / below
+    return Alignment(max(s, MIN_SCALE))
 
 
 def lad_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Scale that minimises sum |s p - g| exactly: the median of g / p, weighted by p > 0."""
-    ratio, order = (true / predicted).sort()
-    mass = predicted[order].cumsum(0)
-    index = int(torch.searchsorted(mass, mass[-1] / 2))
-    return Alignment(float(ratio[index]))
-
-
-def least_squares(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> tuple[float, float]:
-    """a, b of the least squares line true = a predicted + b; a = 1 for a constant prediction."""
-    p, g = predicted - predicted.mean(), true - true.mean()
-    variance = p.square().sum()
-    flat = variance <= torch.finfo(p.dtype).eps * predicted.square().sum()
-    a = 1.0 if flat else float((p * g).sum() / variance)
-    return a, float(true.mean() - a * predicted.mean())
+    return Alignment(weighted_median(true / predicted, predicted))
 
 
 def disparity_l2(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """a, b of least squares a / p + b = 1 / (g + 1e-8) (profiles B and D)."""
-    a, b = least_squares(1 / predicted.clamp(min=1e-12), 1 / (true + 1e-8))
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for p, g in blocks(predicted, true):
+            yield 1 / p.clamp(min=1e-12), 1 / (g + 1e-8)
+
+    a, b = least_squares(pairs)
     return Alignment(a, b, disparity=True)
 
 
@@ -94,9 +91,7 @@ def lad_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> 
     Laplacian tortoise", 1997), so that a sequence of millions of pixels costs a few passes.
     """
     centre = predicted.median()
-    search = LadSearch(predicted - centre, true)
-    a, _ = least_squares(predicted, true)
-    s, t = search.minimise(a)
+    s, t = LadSearch(predicted - centre, true).minimise()
     return Alignment(s, t - s * float(centre))
 
 
@@ -110,15 +105,16 @@ def adam_scale_shift(
     """
     p, g = predicted.float(), true.float()
     whole = _L1(p, g)
-    coarse = fine = whole
     s, t = median_scale(p, g).scale, 0.0
+    wide, close = (k * learning_rate for k in ADAM_REACH)
+    coarse = fine = whole.near(s, t, wide)
     mean, square = [0.0, 0.0], [0.0, 0.0]
     before, (b1, b2) = math.inf, ADAM_BETAS
     for step in range(ADAM_STEPS):
-        if step % ADAM_WINDOWS[0] == 0:
-            coarse = whole.near(s, t, ADAM_WINDOWS[0] * ADAM_BOUND * learning_rate)
-        if step % ADAM_WINDOWS[1] == 0:
-            fine = coarse.near(s, t, ADAM_WINDOWS[1] * ADAM_BOUND * learning_rate)
+        if not coarse.holds(s, t):
+            coarse = fine = whole.near(s, t, wide)
+        if fine is coarse or not fine.holds(s, t):
+            fine = coarse.near(s, t, close)
         now, gradient = fine.value(s, t)
         mean = [b1 * m + (1 - b1) * d for m, d in zip(mean, gradient, strict=True)]
         square = [b2 * v + (1 - b2) * d * d for v, d in zip(square, gradient, strict=True)]
@@ -133,27 +129,36 @@ def adam_scale_shift(
 
 @dataclass(frozen=True)
 class _L1:
-    """sum |s p + t - g| over p and g, plus s by_p + t by_one - by_g for residuals of known sign."""
+    """sum |s p + t - g| over p and g, plus s by_p + t by_one - by_g for residuals of known sign.
+
+    Their signs are known for s and t within `reach` of `centre`.
+    """
 
     p: Float[Tensor, "n"]
     g: Float[Tensor, "n"]
     by_p: float = 0.0
     by_one: float = 0.0
     by_g: float = 0.0
+    centre: tuple[float, float] = (0.0, 0.0)
+    reach: float = math.inf
+
+    def holds(self, s: float, t: float) -> bool:
+        return max(abs(s - self.centre[0]), abs(t - self.centre[1])) <= self.reach
 
     def near(self, s: float, t: float, reach: float) -> "_L1":
         """The same for s and t within `reach` of these, where most residuals keep their sign."""
-        residual = s * self.p + t - self.g
-        left = (residual.abs() <= reach * (self.p.abs() + 1)).nonzero()[:, 0]
-        sign, p, g = residual.sign(), self.p[left], self.g[left]
-        held = sign[left]
-        return _L1(
-            p,
-            g,
-            self.by_p + float(sign @ self.p) - float(held @ p),
-            self.by_one + float(sign.sum()) - float(held.sum()),
-            self.by_g + float(sign @ self.g) - float(held @ g),
-        )
+        left: list[tuple[Tensor, Tensor]] = []
+        by_p, by_one, by_g = self.by_p, self.by_one, self.by_g
+        for p, g in blocks(self.p, self.g):
+            residual = s * p + t - g
+            undecided = residual.abs() <= reach * (p.abs() + 1)
+            sign = residual.sign().masked_fill_(undecided, 0)
+            by_p += float(sign @ p)
+            by_one += float(sign.sum())
+            by_g += float(sign @ g)
+            left.append((p[undecided], g[undecided]))
+        p, g = (torch.cat(parts) for parts in zip(*left, strict=True))
+        return _L1(p, g, by_p, by_one, by_g, (s, t), reach)
 
     def value(self, s: float, t: float) -> tuple[float, tuple[float, float]]:
         """The sum and its gradient."""

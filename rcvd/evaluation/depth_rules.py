@@ -5,7 +5,9 @@ stands in, so that leaving out the hard pixels gains nothing, and `coverage` say
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.evaluation.depth import depth_metrics, frame_curve, masked_metrics
-from rcvd.evaluation.depth_alignment import FITS, Alignment, disparity_l2, spread_scale_shift
+from rcvd.evaluation.depth import Pixels, frame_curve, metrics_of
+from rcvd.evaluation.depth_alignment import FITS, Alignment
 from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 
@@ -37,6 +39,11 @@ class Stack:
         pixels = int(valid.sum())
         coverage = int((valid & self.known).sum()) / pixels if pixels else math.nan
         return Score(metrics, self.failure, {"coverage": coverage}, pixels)
+
+    def pixels(
+        self, valid: Bool[Tensor, "t h w"], groups: Sequence[Bool[Tensor, "t h w"]] = ()
+    ) -> Pixels:
+        return Pixels.of(self.predicted, self.true, valid, groups)
 
 
 def resize(z: Float[Tensor, "h w"], size: tuple[int, int], how: int) -> Float[Tensor, "a b"]:
@@ -108,12 +115,23 @@ def rule_a(
         return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_CUBIC)
     valid = _valid(stack, 0, truth.max_depth)
-    p, g = stack.predicted[valid].double(), stack.true[valid].double()
+    pixels = stack.pixels(valid)
     metrics: dict[str, float] = {}
-    for fit in A_FITS:
-        aligned = FITS[fit](p, g).apply(p) if len(g) else p
-        metrics |= _prefixed(fit, depth_metrics(aligned.clamp(max=truth.max_depth), g))
+    for name in A_FITS:
+        capped = partial(_capped, _fit(name, pixels), truth.max_depth)
+        metrics |= _prefixed(name, pixels.metrics(capped))
     return stack.score(metrics, valid)
+
+
+def _fit(name: str, pixels: Pixels) -> Alignment:
+    """The named fit; none where there are no pixels."""
+    if len(pixels.true) == 0:
+        return Alignment(1.0)
+    return FITS[name](pixels.predicted, pixels.true)
+
+
+def _capped(fit: Alignment, most: float, z: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    return fit.apply(z).clamp(max=most)
 
 
 def rule_b(
@@ -124,13 +142,15 @@ def rule_b(
         return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR, True, B_FRAMES)
     valid = _valid(stack, B_MIN_DEPTH, truth.max_depth)
-    limited = stack.predicted.double().clamp(max=1 / B_MIN_DEPTH)
-    if not bool(valid.any()):
-        return stack.score(depth_metrics(limited[valid], limited[valid]), valid)
-    fit = disparity_l2(limited[valid], stack.true[valid].double())
-    aligned = fit.apply(limited).clamp(B_MIN_DEPTH, truth.max_depth)
-    used = [k for k in range(len(valid)) if bool(valid[k].any())]
-    rows = [depth_metrics(aligned[k][valid[k]], stack.true[k][valid[k]]) for k in used]
+    limited = replace(stack, predicted=stack.predicted.clamp(max=1 / B_MIN_DEPTH))
+    pixels = limited.pixels(valid)
+    fit = _fit("disparity", pixels)
+
+    def align(z: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+        return fit.apply(z).clamp(B_MIN_DEPTH, truth.max_depth)
+
+    sums = pixels.sums(align)[:, 0]
+    rows = [metrics_of(frame) for frame in sums if float(frame[0]) > 0] or [metrics_of(sums.sum(0))]
     return stack.score({k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}, valid)
 
 
@@ -160,9 +180,8 @@ def rule_c(
         full.failure,
     )
     valid = _valid(stack, *C_RANGE)
-    p, g = stack.predicted[valid], stack.true[valid]
-    aligned = spread_scale_shift(p, g).apply(p) if len(g) else p
-    return stack.score(depth_metrics(aligned, g), valid)
+    pixels = stack.pixels(valid)
+    return stack.score(pixels.metrics(_fit("casualsam", pixels).apply), valid)
 
 
 def rule_d(
@@ -173,9 +192,9 @@ def rule_d(
         return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_CUBIC, True)
     valid = _valid(stack, 0, truth.max_depth)
-    p, g = stack.predicted[valid].double(), stack.true[valid].double()
-    aligned = disparity_l2(p, g).apply(p).clamp(max=truth.max_depth) if len(g) else p
-    return stack.score(depth_metrics(aligned, g), valid)
+    pixels = stack.pixels(valid)
+    capped = partial(_capped, _fit("disparity", pixels), truth.max_depth)
+    return stack.score(pixels.metrics(capped), valid)
 
 
 def rule_strict(
@@ -186,32 +205,31 @@ def rule_strict(
         return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR)
     valid = _valid(stack, 0, truth.max_depth)
-    moving, sure = _moving(truth, stack)
+    splits = _splits(truth, stack)
     metrics: dict[str, float] = {}
+    weights: dict[str, int] = {}
     curve, scale = None, 1.0
-    for name, fit in STRICT_FITS.items():
-        p, g = stack.predicted[valid].double(), stack.true[valid].double()
-        alignment = FITS[fit](p, g) if len(g) else Alignment(1.0)
-        aligned = alignment.apply(stack.predicted.double())
-        metrics |= _prefixed(name, masked_metrics(aligned, stack.true, valid)["all"])
-        if moving is not None:
-            splits = masked_metrics(aligned, stack.true, valid & sure, moving)
-            for split in ("static", "moving"):
-                metrics |= _prefixed(f"{name}.{split}", splits[split])
+    pixels = stack.pixels(valid, list(splits.values()))
+    for name, how in STRICT_FITS.items():
+        fit = _fit(how, pixels)
+        sums = pixels.sums(fit.apply)
+        for split, part in zip(("", *splits), sums.sum(0), strict=True):
+            found = _prefixed(f"{name}.{split}" if split else name, metrics_of(part))
+            metrics |= found
+            weights |= dict.fromkeys(found, int(part[0]))
         if name == "lad_scale":
-            curve, scale = frame_curve(aligned, stack.true, valid).tolist(), alignment.scale
+            curve, scale = frame_curve(sums), fit.scale
     score = stack.score(metrics, valid)
-    return replace(score, curve=curve, notes=score.notes | {"depth_scale": scale})
+    notes = score.notes | {"depth_scale": scale}
+    return replace(score, curve=curve, notes=notes, weights=weights)
 
 
-def _moving(
-    truth: TrueSequence, stack: Stack
-) -> tuple[Bool[Tensor, "t h w"] | None, Bool[Tensor, "t h w"]]:
-    """Moving pixels, and where their motion is known; None where the data set has no masks."""
-    shape = stack.true.shape
+def _splits(truth: TrueSequence, stack: Stack) -> dict[str, Bool[Tensor, "t h w"]]:
+    """Static and moving pixels, where their motion is known; none where the data have no masks."""
     if truth.moving is None:
-        return None, torch.ones(shape, dtype=torch.bool)
+        return {}
+    none = torch.zeros(stack.true.shape[1:], dtype=torch.bool)
     masks = [truth.moving(k) for k in range(len(truth))]
-    none = torch.zeros(shape[1:], dtype=torch.bool)
-    sure = torch.tensor([m is not None for m in masks])[:, None, None].expand(shape)
-    return torch.stack([none if m is None else m for m in masks]), sure
+    moving = torch.stack([none if m is None else m for m in masks])
+    static = torch.stack([none if m is None else ~m for m in masks])
+    return {"static": static, "moving": moving}

@@ -86,6 +86,15 @@ def read_mask(path: Path) -> Bool[Tensor, "h w"]:
     return torch.from_numpy((levels > 0).any(-1))
 
 
+def read_picture(path: Path) -> np.ndarray:
+    """RGB levels, h x w x 3 uint8.
+
+    Raises:
+        UserError: missing or unreadable.
+    """
+    return _read(path, cv2.IMREAD_COLOR)[..., ::-1]
+
+
 def write_picture(path: Path, levels: np.ndarray) -> None:
     """PNG or JPEG by suffix; colour is RGB."""
     picture = levels[..., ::-1] if levels.ndim == 3 else levels

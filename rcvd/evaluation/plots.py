@@ -155,3 +155,50 @@ def error_map(
     picture = np.where(share > 0, 255 + share * (red - 255), 255 - share * (blue - 255))
     picture[~valid.numpy()] = 128
     return picture.round().astype(np.uint8)
+
+
+def worst_sheet(
+    image: np.ndarray | None,
+    aligned: Float[Tensor, "h w"],
+    true: Float[Tensor, "h w"],
+    valid: Bool[Tensor, "h w"],
+    title: str,
+) -> np.ndarray:
+    """Picture, true depth, aligned depth in the same colours, and their error, two by two."""
+    h, w = true.shape
+    known = true[valid]
+    if len(known) == 0:
+        known = torch.ones(1)
+    low, high = (float(v) for v in known.log().quantile(torch.tensor([0.02, 0.98])))
+    grey = np.full((h, w, 3), 128, np.uint8)
+    photo = grey if image is None else cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+    tiles = {
+        "picture": photo,
+        f"true depth, {math.exp(low):.3g} red to {math.exp(high):.3g} blue": depth_picture(
+            true, valid, low, high
+        ),
+        "estimated depth, aligned": depth_picture(aligned, aligned > 0, low, high),
+        "too near blue, too far red, grey no truth": error_map(aligned, true, valid),
+    }
+    size = (max(w, 360), round(h * max(w, 360) / w))
+    named = [_named(cv2.resize(tile, size), name) for name, tile in tiles.items()]
+    sheet = np.concatenate([np.concatenate(named[:2], 1), np.concatenate(named[2:], 1)], 0)
+    return _named(sheet, title)
+
+
+def depth_picture(
+    z: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], low: float, high: float
+) -> np.ndarray:
+    """Depth by colour from log depth `low` (red) to `high` (blue); grey where unknown."""
+    share = (z.clamp(min=1e-9).log() - low) / max(high - low, 1e-6)
+    levels = (255 * (1 - share.clamp(0, 1))).round().to(torch.uint8).numpy()
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1].copy()
+    colours[~known.numpy()] = 128
+    return colours
+
+
+def _named(picture: np.ndarray, name: str) -> np.ndarray:
+    """The picture below a line of text."""
+    bar = np.full((24, picture.shape[1], 3), 255, np.uint8)
+    cv2.putText(bar, name, (6, 17), TEXT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([bar, picture], 0)

@@ -19,6 +19,7 @@ from typing import Literal
 
 from rcvd.evaluation import depth_rules, other_rules, pose_rules
 from rcvd.evaluation.score import Rule
+from rcvd.evaluation.sequence import TrueSequence
 
 SINTEL_23 = (
     *("alley_1", "alley_2", "ambush_2", "ambush_4", "ambush_5", "ambush_6", "ambush_7"),
@@ -42,7 +43,8 @@ class Profile:
 
     data: the reader it belongs to, or None for any. sequences: None for all present. render: the
     image pass it was published for. averaging: of the mean; `strict` states both.
-    scale_invariant: metrics do not change when the prediction is multiplied by a constant.
+    scale_invariant: metrics do not change when the prediction is multiplied by a constant. needs:
+    parts of the truth, one of which must be there; none where it compares with no truth.
     """
 
     id: str
@@ -52,35 +54,45 @@ class Profile:
     rules: tuple[Rule, ...]
     render: str | None = None
     scale_invariant: bool = True
+    needs: tuple[Literal["cameras", "depth", "moving"], ...] = ()
+
+    def applies(self, truth: TrueSequence) -> bool:
+        """Whether the sequence has something it compares with."""
+        return not self.needs or any(getattr(truth, part) is not None for part in self.needs)
 
 
-def _a(name: str, data: str, sequences: tuple[str, ...] | None, render: str | None) -> Profile:
+def _poses(name: str, sequences: tuple[str, ...], rule: Rule) -> Profile:
+    return Profile(name, "sintel", sequences, ("sequences",), (rule,), needs=("cameras",))
+
+
+def _depth(
+    name: str,
+    data: str,
+    sequences: tuple[str, ...] | None,
+    rule: Rule,
+    render: str | None = None,
+    averaging: Averaging = "pixels",
+    scale_invariant: bool = True,
+) -> Profile:
     return Profile(
-        id=name,
-        data=data,
-        sequences=sequences,
-        averaging=("pixels",),
-        rules=(depth_rules.rule_a,),
-        render=render,
-        scale_invariant=False,  # only s&s-adam is not
+        name, data, sequences, (averaging,), (rule,), render, scale_invariant, ("depth",)
     )
 
 
+def _a(name: str, data: str, sequences: tuple[str, ...] | None, render: str | None) -> Profile:
+    """scale_invariant: only s&s-adam is not."""
+    return _depth(name, data, sequences, depth_rules.rule_a, render, scale_invariant=False)
+
+
 _TABLE = (
-    Profile("P14", "sintel", SINTEL_14, ("sequences",), (pose_rules.rule_p14,)),
+    _poses("P14", SINTEL_14, pose_rules.rule_p14),
     _a("A23", "sintel", SINTEL_23, "final"),
     _a("A14", "sintel", SINTEL_14, "final"),
-    Profile("B", "sintel", SINTEL_23, ("sequences",), (depth_rules.rule_b,), "clean"),
-    Profile(
-        "C",
-        "sintel",
-        SINTEL_18,
-        ("sequences",),
-        (depth_rules.rule_c,),
-        scale_invariant=False,  # the prediction is clipped before the fit
-    ),
-    Profile("P18n", "sintel", SINTEL_18, ("sequences",), (pose_rules.rule_p18n,)),
-    Profile("D", "sintel", None, ("pixels",), (depth_rules.rule_d,), "final"),
+    _depth("B", "sintel", SINTEL_23, depth_rules.rule_b, "clean", "sequences"),
+    # the prediction is clipped before the fit, so its scale matters
+    _depth("C", "sintel", SINTEL_18, depth_rules.rule_c, None, "sequences", False),
+    _poses("P18n", SINTEL_18, pose_rules.rule_p18n),
+    _depth("D", "sintel", None, depth_rules.rule_d, "final"),
     _a("A-bonn", "bonn", BONN_5, None),
     _a("A-kitti", "kitti", None, None),
     Profile(
@@ -89,8 +101,9 @@ _TABLE = (
         None,
         ("sequences", "pixels"),
         (pose_rules.rule_strict_pose, depth_rules.rule_strict),
+        needs=("cameras", "depth"),
     ),
-    Profile("davis", "davis", None, ("sequences",), (other_rules.rule_masks,)),
+    Profile("davis", "davis", None, ("sequences",), (other_rules.rule_masks,), needs=("moving",)),
     Profile("consistency", None, None, ("sequences",), (other_rules.rule_consistency,)),
 )
 PROFILES = MappingProxyType({profile.id: profile for profile in _TABLE})

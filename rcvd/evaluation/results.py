@@ -19,7 +19,10 @@ Cache = dict[tuple[Rule, str], Score | None]
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence under one profile. failures: reasons, empty where all went well."""
+    """One sequence under one profile. failures: reasons, empty where all went well.
+
+    weights: pixels of the metrics that fewer than `pixels` entered.
+    """
 
     profile: str
     sequence: str
@@ -32,6 +35,7 @@ class Row:
     render: str
     notes: dict[str, Any] = field(default_factory=dict)
     curve: list[float] | None = None
+    weights: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,17 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         """What stands in the JSON file."""
-        return asdict(self) | {"failures": {k: list(v) for k, v in self.failures.items()}}
+        rows = self.rows
+        told = {
+            "profile": self.profile,
+            "system": self.system,
+            "sequences": [row.sequence for row in rows],
+            "render": sorted({row.render for row in rows}),
+            "units": sorted({row.unit for row in rows}),
+            "known_k": sorted(row.sequence for row in rows if row.known_k),
+            "failures": {k: list(v) for k, v in self.failures.items()},
+        }
+        return told | asdict(self)
 
 
 def score_sequence(
@@ -65,10 +79,12 @@ def score_sequence(
     truth: TrueSequence,
     prediction: Prediction | None,
     cache: Cache | None = None,
+    absent: str = "no output",
 ) -> Row:
     """The row of one sequence; a part that fails is scored by its baseline and named.
 
     cache: scores by rule and sequence of this system so far; profiles that share a rule share them.
+    absent: why there is no prediction.
 
     Raises:
         UserError: the data set lacks what the profile needs.
@@ -76,19 +92,21 @@ def score_sequence(
     frames: list[int | None] = [None] * len(truth)
     failures: list[str] = []
     if prediction is None:
-        failures.append("no output")
+        failures.append(absent)
     else:
         frames = associate(truth, prediction)
     metrics: dict[str, float] = {}
     notes: dict[str, Any] = {}
     pixels: int = 0
     curve: list[float] | None = None
+    weights: dict[str, int] = {}
     found = _scores(profile, truth, prediction, frames, {} if cache is None else cache)
     for score in found:
         metrics |= score.metrics
         notes |= score.notes
         failures += [score.failure] if score.failure else []
         pixels, curve = max(pixels, score.pixels), score.curve or curve
+        weights |= score.weights
     return Row(
         profile=profile.id,
         sequence=truth.name,
@@ -101,6 +119,7 @@ def score_sequence(
         render=truth.render,
         notes=notes,
         curve=curve,
+        weights=weights,
     )
 
 
@@ -207,7 +226,7 @@ def _mean(rows: Sequence[Row], how: Averaging) -> dict[str, float]:
         if how == "pixels" and name in POSE_METRICS:
             continue
         pairs = [
-            (row.metrics[name], row.pixels if how == "pixels" else 1)
+            (row.metrics[name], row.weights.get(name, row.pixels) if how == "pixels" else 1)
             for row in rows
             if math.isfinite(row.metrics.get(name, math.nan))
         ]

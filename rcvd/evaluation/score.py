@@ -11,7 +11,8 @@ from rcvd.evaluation.sequence import Prediction, TrueSequence
 class Score:
     """metrics by name; failure: why a baseline stands in, or None; pixels: that entered them.
 
-    notes: what else belongs in the row. curve: AbsRel of each frame, where a rule has one.
+    weights: pixels of the metrics that fewer than `pixels` entered. notes: what else belongs in
+    the row. curve: AbsRel of each frame, where a rule has one.
     """
 
     metrics: dict[str, float]
@@ -19,6 +20,7 @@ class Score:
     notes: dict[str, Any] = field(default_factory=dict)
     pixels: int = 0
     curve: list[float] | None = None
+    weights: dict[str, int] = field(default_factory=dict)
 
 
 Rule = Callable[[TrueSequence, Prediction | None, list[int | None]], Score | None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rcvd.errors import UserError
+from rcvd.geometry.camera import resize_intrinsics
 from rcvd.types import Cameras
 
 FORMAT = 1
@@ -17,9 +18,11 @@ CONVENTIONS = {
     "unit": "scene units; see `scale`",
     "depth": "z along the camera's +Z in scene units; neither ray length nor disparity",
     "depth_unknown": 0,
+    "depth_png_unknown": 0,
     "confidence": "in [0, 1], 0 = none",
     "pixel_centre": "of the top-left pixel is (0.5, 0.5); an image spans [0, w] x [0, h]",
-    "intrinsics": "fx, fy, cx, cy in pixels of images of `size`",
+    "intrinsics": "fx, fy, cx, cy in pixels of the size they stand beside; see `resolutions`",
+    "resize": "multiplies pixels and intrinsics by W/w and H/h, without an offset",
     "distortion": "k1: normalised image coordinates are multiplied by 1 + k1 r^2; 0 = none",
     "times": "seconds from the start of the video",
     "moving": "True or 1 where the surface moves in the world",
@@ -28,6 +31,28 @@ CONVENTIONS = {
         "colmap/images.txt": "qw qx qy qz, camera from world (COLMAP)",
     },
 }
+
+
+def resolutions(cameras: Cameras, original: tuple[int, int]) -> dict[str, Any]:
+    """Size and intrinsics of frame 0 at the working and at the video's (height, width).
+
+    cameras.npz has those of every frame at the working size.
+    """
+    return {
+        name: {
+            "height": size[0],
+            "width": size[1],
+            "intrinsics": [
+                round(x, 6)
+                for x in resize_intrinsics(cameras.intrinsics[0], cameras.size, size).tolist()
+            ],
+            "files": files,
+        }
+        for name, size, files in (
+            ("working", cameras.size, "cameras.npz, depth/, depth_png/, colmap/, run/frames/"),
+            ("original", original, "rcvd export --size original"),
+        )
+    }
 
 
 def scene_document(

@@ -99,9 +99,18 @@ def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     )
 
 
-def _pair_products(
+def _whitened(
     data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> _PairProducts:
+) -> tuple[
+    Float[Tensor, "p c 3 s"],
+    Float[Tensor, "p 3 s"],
+    Float[Tensor, "p 3 s"],
+    Float[Tensor, "p s"],
+    Float[Tensor, "p s"],
+]:
+    """Of every match, by (e_u, e_v, e_z) times the roots of their robust weights: derivatives by
+    the pair's local columns, by depth, and the errors; then the roots themselves.
+    """
     residuals, jacobians = pair_jacobians(data, state, points)
     weight_uv, weight_z = pair_weights(data, residuals, noise)
     root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
@@ -110,6 +119,13 @@ def _pair_products(
         [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
     )
     error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
+    return rows, depth, error, root_uv, root_z
+
+
+def _pair_products(
+    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
+) -> _PairProducts:
+    rows, depth, error, _, root_z = _whitened(data, state, noise, free, points)
     flat = rows.flatten(2)
     return _PairProducts(
         hessian=flat @ flat.transpose(1, 2),
@@ -141,14 +157,7 @@ def pair_pulls(
     data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
 ) -> MatchPulls:
     """The pulls of single matches, robust weights included."""
-    residuals, jacobians = pair_jacobians(data, state, points)
-    weight_uv, weight_z = pair_weights(data, residuals, noise)
-    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
-    rows = _columns(data, state, jacobians, free, root_uv, root_z)
-    depth = torch.cat(
-        [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
-    )
-    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
+    rows, depth, error, root_uv, _ = _whitened(data, state, noise, free, points)
     shift = data.xy_j - data.xy_i[data.i]
     length = shift.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
     along = noise.sigma_uv * root_uv[:, None] * shift / length

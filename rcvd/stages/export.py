@@ -1,7 +1,7 @@
 """export: everything at the top of the scene folder; the only stage that writes there."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd import __version__
+from rcvd.errors import UserError
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.export.colmap import write_colmap_text
 from rcvd.export.depth_images import png_unit, write_depth, write_depth_png
-from rcvd.export.gauge import Gauge, first_frame_gauge
+from rcvd.export.gauge import Gauge, first_frame_gauge, identity_gauge
 from rcvd.export.mesh import MeshOptions, View, fuse_mesh, write_mesh
 from rcvd.export.ply import write_ply
-from rcvd.export.scene_json import scene_document, write_scene_json
+from rcvd.export.scene_json import resolutions, scene_document, write_scene_json
 from rcvd.export.tum import write_tum
 from rcvd.export.video import inverse_depth_range, write_depth_video
-from rcvd.geometry.camera import resize_intrinsics
 from rcvd.items import array_name, frame_name, read_array, read_mask
 from rcvd.recon.complete import UNMEASURED
 from rcvd.recon.fuse import FuseOptions, frame_points, fuse, view_agreement, voxel_size
@@ -28,6 +28,7 @@ from rcvd.recon.upsample import UpsampleOptions
 from rcvd.scene import Scene
 from rcvd.stages.frames import FramesSettings
 from rcvd.stages.full_resolution import write_full_resolution
+from rcvd.stages.metric_scale import KnownLength, Scale, metric_scale
 from rcvd.store import REPORT, Stage, Workspace, read_json, writing
 from rcvd.types import Cameras, PointCloud
 
@@ -39,15 +40,24 @@ WITNESSES = (1, 2, 4, 8)  # distances of the frames that must confirm a point, b
 @dataclass(frozen=True)
 class ExportSettings:
     """scale: what solver units are multiplied by; None makes the median z of frame 0 equal to 1
-    (metric depth keeps its metres). full_resolution: also write full/, depth at the video's own
+    (metric depth keeps its metres). scale_from: a known length instead, as in `--scale-from`.
+    full_resolution: also write full/, depth at the video's own
     size. fuse: which pixels become points.
     """
 
     scale: float | None = None
+    scale_from: str | None = None
     full_resolution: bool = False
     fuse: FuseOptions = field(default_factory=FuseOptions)
     mesh: MeshOptions = field(default_factory=MeshOptions)
     upsample: UpsampleOptions = field(default_factory=UpsampleOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UserError where the known length cannot be understood."""
+        if self.scale_from is not None:
+            KnownLength.parse(self.scale_from)
+            if self.scale is not None:
+                raise UserError("give one of export.scale and --scale-from, not both")
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,14 @@ class _Source:
 def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
-    prior = read_json(workspace.input("depth") / "prior.json")
-    first_z = torch.from_numpy(read_array(workspace.input("filter") / "z" / array_name(0)))
-    scale = settings.scale if settings.scale is not None else (1.0 if prior["metric"] else None)
-    gauge = first_frame_gauge(cameras, first_z, scale)
-    source = _Source(scene, workspace, cameras, gauge)
+    solved = _Source(scene, workspace, cameras, identity_gauge())
+    cloud = fuse_scene(solved, settings.fuse)
+    scale = _scale(solved, cloud, settings)
+    gauge = first_frame_gauge(cameras, solved.z(0), scale.factor)
+    source = replace(solved, gauge=gauge)
     exported, root = gauge.cameras(cameras), scene.root
     unit = _write_depth(source, root)
-    points = gauge.points(fuse_scene(source, settings.fuse))
+    points = gauge.points(cloud)
     with writing(root / "points.ply") as part:
         write_ply(part, points)
     with writing(root / "cameras.npz") as part:
@@ -110,10 +120,9 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
         )
     if settings.mesh.enabled:
         _write_mesh(source, exported, settings.mesh)
-    facts = _facts(source, len(points.xyz))
-    words = _scale_in_words(settings.scale, prior["metric"])
+    facts = _facts(source, len(points.xyz)) | {"metric": scale.facts}
     with writing(root / "scene.json") as part:
-        write_scene_json(part, scene_document(exported, words, unit, facts))
+        write_scene_json(part, scene_document(exported, scale.words, unit, facts))
     logger.info("%d points; verdict: %s", len(points.xyz), facts["verdict"])
     return {"points": len(points.xyz), "scale": gauge.scale}
 
@@ -185,13 +194,11 @@ def _facts(source: _Source, n_points: int) -> dict[str, Any]:
     workspace, scene = source.workspace, source.scene
     reports = {name: read_json(workspace.input(name) / REPORT) for name in STAGE.inputs}
     poses = reports["poses"]
-    focal = source.cameras.intrinsics
-    at_source = resize_intrinsics(focal, source.cameras.size, scene.source_size)
     h, w = scene.source_size
     return {
         "made_by": f"rcvd {__version__}",
         "source": {"name": scene.clip_info["source"], "height": h, "width": w},
-        "intrinsics_at_source_size": [round(x, 4) for x in at_source[0].tolist()],
+        "resolutions": resolutions(source.cameras, scene.source_size),
         "backends": {name: reports[name]["backend"] for name in ("flow", "depth", "masks")},
         "device": workspace.store.device,
         "seed": workspace.store.seed,
@@ -202,10 +209,19 @@ def _facts(source: _Source, n_points: int) -> dict[str, Any]:
     }
 
 
-def _scale_in_words(scale: float | None, metric: bool) -> str:
-    if scale is not None:
-        return f"solver units times {scale}, as asked"
-    return "metres, by the depth prior" if metric else "arbitrary: the median z of frame 0 is 1"
+def _scale(source: _Source, points: PointCloud, settings: ExportSettings) -> Scale:
+    """What one scene unit will be. points: in the solver's gauge."""
+    workspace = source.workspace
+    if settings.scale_from is not None:
+        poses = workspace.input("poses")
+        std = read_json(poses / "diagnostics.json")["centre_std_of_path"]
+        known = KnownLength.parse(settings.scale_from)
+        return metric_scale(known, source.cameras, points, source.z, poses, std)
+    if settings.scale is not None:
+        return Scale(settings.scale, f"solver units times {settings.scale}, as asked")
+    if read_json(workspace.input("depth") / "prior.json")["metric"]:
+        return Scale(1.0, "metres by the depth prior")
+    return Scale(None, "arbitrary: the median z of frame 0 is 1")
 
 
 STAGE = Stage(

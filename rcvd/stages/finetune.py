@@ -226,4 +226,5 @@ STAGE = Stage(
     ("frames", "flow", "depth", "masks", "poses"),
     run,
     also=("poses", "depth"),
+    keeps=("masks/*",),
 )

@@ -96,4 +96,4 @@ def _tell(counts: ReadCounts, quality: Quality, n: int) -> None:
             logger.warning("%d frames %s: %s", len(frames), what, spans(frames))
 
 
-STAGE = Stage("frames", (), run, version=2)
+STAGE = Stage("frames", (), run, version=2, keeps=("*.png",))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcvd.evaluation import depth
 from rcvd.evaluation.depth_alignment import FITS, Alignment, lad_scale, lad_scale_shift
+from rcvd.evaluation.lad import weighted_median
 
 
 def pixels(
@@ -140,7 +141,7 @@ def test_metrics_are_the_plain_loop() -> None:
     assert metrics == pytest.approx(expected)
 
 
-def test_sequence_metrics_split_and_leave_out_unknown() -> None:
+def test_sums_split_into_frames_and_groups() -> None:
     true = torch.full((2, 4, 4), 2.0)
     moving = torch.zeros(2, 4, 4, dtype=torch.bool)
     moving[:, 0] = True
@@ -148,20 +149,30 @@ def test_sequence_metrics_split_and_leave_out_unknown() -> None:
     predicted[moving] *= 1.5
     predicted[1, 3, 3] = 0
     valid = torch.ones_like(moving)
-    valid[0, 3, 3] = False
-    by_split = depth.sequence_metrics(predicted, true, valid, moving)
-    assert by_split["static"]["abs_rel"] == pytest.approx(0, abs=1e-6)
-    assert by_split["moving"]["abs_rel"] == pytest.approx(0.5, rel=1e-6)
-    assert by_split["all"]["abs_rel"] == pytest.approx(0.5 * 8 / 30, rel=1e-6)
-    one_scale = depth.one_scale_abs_rel(predicted, true, valid)
-    assert one_scale == pytest.approx(by_split["all"]["abs_rel"])
-    curve = depth.frame_curve(predicted * 3, true, valid & (predicted > 0))
-    torch.testing.assert_close(curve, torch.full((2,), 2 / 15, dtype=torch.float64))
-    nothing = depth.sequence_metrics(predicted, true, torch.zeros_like(valid), moving)
-    assert all(math.isnan(v) for m in nothing.values() for v in m.values())
+    valid[0, 3, 3] = valid[1, 3, 3] = False
+    pixels = depth.Pixels.of(predicted, true, valid, [~moving, moving])
+    sums = pixels.sums(Alignment(3.0).apply)
+    whole, static, mover = (depth.metrics_of(part) for part in sums.sum(0))
+    assert static["abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert mover["abs_rel"] == pytest.approx(0.5, rel=1e-6)
+    assert whole["abs_rel"] == pytest.approx(0.5 * 8 / 30, rel=1e-6)
+    assert pixels.metrics(Alignment(3.0).apply) == whole
+    one_scale = depth.one_scale_abs_rel(predicted, true, torch.ones_like(moving))
+    assert one_scale == pytest.approx(0.5 * 8 / 31, rel=1e-6)
+    assert depth.frame_curve(sums) == pytest.approx([2 / 15, 2 / 15])
+    nothing = depth.Pixels.of(predicted, true, torch.zeros_like(valid)).sums(Alignment(1.0).apply)
+    assert all(math.isnan(v) for v in depth.metrics_of(nothing.sum(0)[0]).values())
+    assert math.isnan(depth.one_scale_abs_rel(predicted, true, torch.zeros_like(valid)))
 
 
-def test_means_over_sequences() -> None:
-    rows = [{"abs_rel": 0.1}, {"abs_rel": 0.4}]
-    assert depth.pixel_weighted_mean(rows, [3, 1])["abs_rel"] == pytest.approx(0.175)
-    assert depth.plain_mean(rows)["abs_rel"] == pytest.approx(0.25)
+def test_weighted_median_is_the_sorted_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for n in (1, 2, 7, 400_001):
+        values = torch.randn(n, dtype=torch.float64, generator=generator)
+        if n > 1000:
+            values[::3] = values[0]  # many ties
+        weights = torch.rand(n, dtype=torch.float64, generator=generator) + 0.1
+        ordered, order = values.sort()
+        expected = ordered[int(torch.searchsorted(weights[order].cumsum(0), weights.sum() / 2))]
+        assert weighted_median(values, weights) == float(expected)
+    assert weighted_median(torch.ones(200_000).double(), torch.ones(200_000).double()) == 1

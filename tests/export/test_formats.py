@@ -160,6 +160,9 @@ def test_a_video_that_is_gone_or_another_is_said(doubled: Scene, tmp_path: Path)
     sized = SizedScene(doubled, video=tmp_path / "none.mp4")
     with pytest.raises(UserError, match="name it with --video, or take --size working"):
         next(sized.frames())
+    with pytest.raises(UserError, match="name it with --video"):
+        export_scene(sized, ["npz"], tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
     (tmp_path / "other.mp4").write_bytes(b"x")
     with pytest.raises(UserError, match="is not the video this scene was made of"):
         next(SizedScene(doubled, video=tmp_path / "other.mp4").frames())

@@ -84,6 +84,15 @@ class Tracker:
         half = self.size / 2
         return Tracked(torch.cat([self.centre - half, self.centre + half]), score)
 
+    def correct(self, box: Float[Tensor, "4"], share: float) -> Float[Tensor, "4"]:
+        """The box drawn by `share` of the way to one that something else measured; it is kept."""
+        centre = (1 - share) * self.centre + share * box_centre(box)
+        size = (1 - share) * self.size + share * (box[2:] - box[:2])
+        area = float((size.prod() / self.size.prod()).sqrt())
+        self.side *= area
+        self.centre, self.size = centre, size
+        return torch.cat([centre - size / 2, centre + size / 2])
+
     def _peak(self, response: Float[Tensor, "s u v"]) -> tuple[int, Float[Tensor, "2"], float]:
         """Scale, (x, y) offset in px of the search image, and logit of the best match."""
         o = self.options
