@@ -212,10 +212,11 @@ def _on_ray(jobs: Sequence[Job], resources: Resources, address: str) -> Iterator
             ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"no Ray cluster answers at '{address}' ({error})") from error
+    shares: dict[str, Any] = {"memory": resources.memory} if resources.memory else {}
     remote = ray.remote(
         num_cpus=resources.cores,
         num_gpus=resources.gpus,
-        memory=resources.memory or None,
+        **shares,
         max_retries=resources.attempts - 1,  # of tasks whose worker died
         max_calls=1,  # a fresh process for each clip
     )(reconstruct_one)
