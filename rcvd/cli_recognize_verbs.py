@@ -1,8 +1,20 @@
 """All verbs of `rcvd recognize`: each module adds its own to the one app."""
 
-from rcvd import cli_recognize_action, cli_recognize_data, cli_recognize_judge
+from rcvd import (
+    cli_recognize_action,
+    cli_recognize_data,
+    cli_recognize_judge,
+    cli_recognize_motion,
+    cli_recognize_track,
+)
 from rcvd.cli_recognize import app
 
-MODULES = (cli_recognize_action, cli_recognize_data, cli_recognize_judge)
+MODULES = (
+    cli_recognize_action,
+    cli_recognize_data,
+    cli_recognize_judge,
+    cli_recognize_motion,
+    cli_recognize_track,
+)
 
 __all__ = ["MODULES", "app"]

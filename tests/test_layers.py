@@ -19,7 +19,7 @@ LAYERS = (
     (
         *("cli", "cli_evaluate", "cli_flow"),
         *("cli_recognize", "cli_recognize_action", "cli_recognize_data", "cli_recognize_judge"),
-        *("cli_recognize_verbs",),
+        *("cli_recognize_motion", "cli_recognize_track", "cli_recognize_verbs"),
     ),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -104,10 +104,8 @@ def view_features(
 
 
 @torch.no_grad()
-def layer_features(
-    network: nn.Module, inputs: Mapping[str, Tensor], layer: str
-) -> Float[Tensor, "b d"]:
-    """What the named submodule puts out, averaged over time and space.
+def layer_maps(network: nn.Module, inputs: Mapping[str, Tensor], layer: str) -> Tensor:
+    """What the named submodule puts out: b c t h w, or frames folded into the batch, bt c h w.
 
     Raises:
         UserError: no such submodule.
@@ -126,7 +124,18 @@ def layer_features(
         network.eval()(**inputs)
     finally:
         handle.remove()
-    maps = kept[-1]
+    return kept[-1]
+
+
+def layer_features(
+    network: nn.Module, inputs: Mapping[str, Tensor], layer: str
+) -> Float[Tensor, "b d"]:
+    """What the named submodule puts out, averaged over time and space.
+
+    Raises:
+        UserError: no such submodule.
+    """
+    maps = layer_maps(network, inputs, layer)
     batch = next(iter(inputs.values())).shape[0]
     by_clip = maps.reshape(batch, maps.shape[0] // batch, maps.shape[1], -1)
     return by_clip.mean((1, 3))

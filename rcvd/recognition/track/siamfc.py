@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d, softplus
 EXEMPLAR, SEARCH, STRIDE = 127, 255, 8  # px of the inputs, px of input a cell of the score map
 FIELD = 87  # px of input that one feature sees
 SCORE = (SEARCH - EXEMPLAR) // STRIDE + 1  # cells along a side of the score map: 17
+CHANNELS = (96, 256, 384, 256)  # of the published network
 RESPONSE_SCALE = 1e-3  # raw responses reach 1e3 and would saturate the sigmoid
 
 
@@ -28,7 +29,7 @@ class AlexNetV1(nn.Module):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        a, b, c, d = (int(width * n) // 2 * 2 for n in (96, 256, 384, 256))
+        a, b, c, d = (round(width * n) // 2 * 2 for n in CHANNELS)
         self.conv1 = nn.Sequential(
             nn.Conv2d(3, a, 11, 2), _norm(a), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)
         )

@@ -1,0 +1,1 @@
+"""Dense trajectories and what is measured along them: hand-made descriptors and deep ones."""
