@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from rcvd.cli_check import check, print_verdict
 from rcvd.cli_evaluate import compare, evaluate
+from rcvd.cli_export import export
 from rcvd.cli_flow import app as flow_app
 from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.errors import UserError
@@ -27,8 +29,10 @@ app.add_typer(recognize_app, name="recognize")
 app.add_typer(flow_app, name="flow")
 console = Console(stderr=True)
 INTERRUPTED = 130
+app.command()(check)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(export)
 
 
 @contextmanager
@@ -113,7 +117,9 @@ def reconstruct(
     settings = pipeline.make_settings(
         video, preset, nest_flags(flags), parse_overrides(overrides or [])
     )
-    pipeline.run(settings, out, until, progress_bar)
+    scene = pipeline.run(settings, out, until, progress_bar)
+    if until in (None, "report"):
+        print_verdict(scene)
 
 
 def numbers(text: str) -> list[float]:

@@ -26,6 +26,8 @@ from rcvd.stages.frames import FramesSettings
 from rcvd.stages.masks import STAGE as MASKS
 from rcvd.stages.masks import MasksSettings
 from rcvd.stages.poses import STAGE as POSES
+from rcvd.stages.report import STAGE as REPORT
+from rcvd.stages.report import ReportSettings
 from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
@@ -47,12 +49,13 @@ class Settings:
     triangulate: TriangulateSettings = field(default_factory=TriangulateSettings)
     filter: FilterSettings = field(default_factory=FilterSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
     device: str = "auto"
     seed: int = 0
 
 
 STAGES: tuple[Stage, ...] = (
-    FRAMES, FLOW, DEPTH, MASKS, POSES, FINETUNE, TRIANGULATE, FILTER, EXPORT,
+    FRAMES, FLOW, DEPTH, MASKS, POSES, FINETUNE, TRIANGULATE, FILTER, EXPORT, REPORT,
 )  # fmt: skip
 
 

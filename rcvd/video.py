@@ -1,8 +1,8 @@
 """Video file or image folder -> frames with their times.
 
 One frame is in memory at a time. Colours come out as 8-bit RGB whatever the source holds (10-bit,
-greyscale, alpha); rotation metadata is applied; times are the file's own, so variable frame rate
-is kept.
+HDR, greyscale, alpha); rotation metadata is applied; times are the file's own, so variable frame
+rate is kept.
 """
 
 import logging
@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 
 from rcvd.errors import UserError
+from rcvd.hdr import Transfer, to_sdr
 
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})  # FFmpeg draws any text file as a video
+HDR = frozenset(transfer.value for transfer in Transfer)
 SMALLEST_SIDE = 32  # below it neither flow nor a depth network can see anything
 
 
@@ -38,11 +40,17 @@ class FrameSource:
 
 @dataclass
 class ReadCounts:
-    """What reading met: frames decoded, frames lost to damage, frames left out on request."""
+    """What reading met: frames decoded, frames lost to damage, frames left out on request.
+
+    hdr: the transfer function (PQ or HLG) that was brought to SDR; rotation: degrees that the file
+    asked its frames to be turned by, counter-clockwise.
+    """
 
     decoded: int = 0
     lost: int = 0
     skipped: int = 0
+    hdr: str | None = None
+    rotation: int = 0
 
 
 def read_frames(
@@ -101,9 +109,7 @@ def resize_rgb(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _folder_frames(folder: Path, source: FrameSource) -> Iterator[tuple[np.ndarray, float]]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not names:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    names = image_files(folder)
     first: tuple[int, int] | None = None
     for k, name in enumerate(names):
         try:
@@ -119,6 +125,18 @@ def _folder_frames(folder: Path, source: FrameSource) -> Iterator[tuple[np.ndarr
                 "all images of a folder must have one size"
             )
         yield rgb, k / source.folder_fps
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder, by name.
+
+    Raises:
+        UserError: there are none.
+    """
+    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not names:
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return names
 
 
 def _rgb_from_pil(image) -> np.ndarray:
@@ -151,7 +169,8 @@ def _file_frames(path: Path, counts: ReadCounts) -> Iterator[tuple[np.ndarray, f
         shape: tuple[int, int] | None = None
         last = -np.inf
         for frame in _decode(container, stream, counts):
-            rgb = _upright(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0))
+            counts.rotation = getattr(frame, "rotation", 0)
+            rgb = _upright(_rgb_from_frame(frame, counts), counts.rotation)
             shape = shape or rgb.shape[:2]
             if rgb.shape[:2] != shape:
                 logger.warning("frame %d changes size inside the stream; resized", got)
@@ -190,6 +209,17 @@ def _decode(container, stream, counts: ReadCounts):
             return
         except FFmpegError:
             counts.lost += 1
+
+
+def _rgb_from_frame(frame, counts: ReadCounts) -> np.ndarray:
+    """8-bit RGB; HDR is brought to SDR and counted."""
+    if frame.color_trc not in HDR:
+        return frame.to_ndarray(format="rgb24")
+    transfer = Transfer(frame.color_trc)
+    if counts.hdr is None:
+        logger.info("the video is HDR (%s); its highlights are rolled off to SDR", transfer.name)
+        counts.hdr = transfer.name
+    return to_sdr(frame.to_ndarray(format="rgb48le"), transfer)
 
 
 def _upright(rgb: np.ndarray, rotation: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """From a clip to a scene on the CPU: bounds on both sides, resuming, files from elsewhere."""
 
 import errno
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ def write_clip(path: Path, sequence: Sequence) -> Path:
     pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
     write_video(path, iter(pictures), sequence.times)
     return path
+
+
+def found_by_check(scene: Scene) -> tuple[str, str]:
+    """Level and first reason of check.json."""
+    document = json.loads((scene.root / "check.json").read_text())
+    return document["verdict"], document["findings"][0]["reason"].partition(";")[0]
 
 
 def test_demo_errors_lie_within_bounds(demo_scene: Path) -> None:
@@ -104,6 +111,7 @@ def test_still_camera_gets_identity_poses_and_a_verdict(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "still.mp4", still)
     scene = rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu")
     assert scene.document["verdict"] == "no parallax"
+    assert found_by_check(scene) == ("red", "the camera stands still here")
     eye = torch.eye(4, dtype=torch.float64).expand(4, 4, 4)
     torch.testing.assert_close(scene.cameras.world_from_cam, eye, atol=1e-6, rtol=0)
     assert (scene.depth(0)[0] > 0).all()
@@ -114,6 +122,7 @@ def test_pure_rotation_turns_without_moving(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "turn.mp4", turning)
     scene = rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu")
     assert scene.document["verdict"] == "no parallax"
+    assert found_by_check(scene) == ("red", "the camera only rotates here")
     assert path_length(scene.cameras.world_from_cam) < 1e-6
     first, last = scene.cameras.world_from_cam[[0, -1], :3, :3]
     turned = torch.acos(((first.T @ last).trace() - 1).clamp(-2, 2) / 2)

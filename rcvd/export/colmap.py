@@ -7,28 +7,33 @@ from world with quaternions qw qx qy qz.
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rcvd.export.observations import Observations, no_observations
 from rcvd.geometry.pose import invert, quaternion_from_rotation
 from rcvd.types import Cameras, PointCloud
 
 PINHOLE, OPENCV = ("PINHOLE", 1, 4), ("OPENCV", 4, 8)  # name, id, number of parameters
-POINT = np.dtype(
-    [("id", "<u8"), ("xyz", "<f8", 3), ("rgb", "u1", 3), ("error", "<f8"), ("track", "<u8")]
-)
+POINT = "<Q3d3BdQ"  # id, xyz, rgb, error, length of the track
+PIXEL = np.dtype([("x", "<f8"), ("y", "<f8"), ("point", "<u8")])
+PLACE = np.dtype([("image", "<i4"), ("at", "<i4")])
 
 
 def write_colmap_text(
-    folder: Path, cameras: Cameras, names: Sequence[str], points: PointCloud
+    folder: Path,
+    cameras: Cameras,
+    names: Sequence[str],
+    points: PointCloud,
+    seen: Observations | None = None,
 ) -> None:
-    """cameras.txt, images.txt and points3D.txt in an existing folder; points have no tracks.
+    """cameras.txt, images.txt and points3D.txt in an existing folder.
 
-    names: the image file of each frame. One camera for all frames that share intrinsics.
+    names: the image file of each frame. seen: where the points were seen; none: no tracks. One
+    camera for all frames that share intrinsics.
     """
     ids, distinct = _camera_ids(cameras)
     h, w = cameras.size
@@ -37,19 +42,27 @@ def write_colmap_text(
         (model, _, _), values = _model(row)
         lines.append(f"{number} {model} {w} {h} " + " ".join(f"{v:.12g}" for v in values))
     _write_lines(folder / "cameras.txt", lines)
+    tracks = _Tracks(seen or no_observations(), len(names), len(points.xyz))
     lines = ["# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME", "# POINTS2D[] as (X Y POINT3D_ID)"]
     poses = _cam_from_world(cameras).tolist()
-    for number, (pose, camera, name) in enumerate(zip(poses, ids.tolist(), names, strict=True), 1):
-        lines += [f"{number} " + " ".join(f"{v:.12g}" for v in pose) + f" {camera} {name}", ""]
+    for k, (pose, camera, name) in enumerate(zip(poses, ids.tolist(), names, strict=True)):
+        lines.append(f"{k + 1} " + " ".join(f"{v:.12g}" for v in pose) + f" {camera} {name}")
+        lines.append(" ".join(f"{x:.6f} {y:.6f} {n}" for x, y, n in tracks.in_image(k).tolist()))
     _write_lines(folder / "images.txt", lines)
-    with (folder / "points3D.txt").open("wb") as file:
-        file.write(b"# POINT3D_ID X Y Z R G B ERROR TRACK[] as (IMAGE_ID POINT2D_IDX)\n")
-        if len(points.xyz):
-            np.savetxt(file, _point_columns(points), fmt="%d %.9g %.9g %.9g %d %d %d 0")
+    lines = ["# POINT3D_ID X Y Z R G B ERROR TRACK[] as (IMAGE_ID POINT2D_IDX)"]
+    for n, (*xyz, r, g, b) in enumerate(_point_columns(points).tolist()):
+        track = " ".join(f"{image} {at}" for image, at in tracks.of_point(n).tolist())
+        place = " ".join(f"{v:.9g}" for v in xyz)
+        lines.append(f"{n + 1} {place} {r:.0f} {g:.0f} {b:.0f} {tracks.error[n]:.6g} {track}")
+    _write_lines(folder / "points3D.txt", lines)
 
 
 def write_colmap_binary(
-    folder: Path, cameras: Cameras, names: Sequence[str], points: PointCloud
+    folder: Path,
+    cameras: Cameras,
+    names: Sequence[str],
+    points: PointCloud,
+    seen: Observations | None = None,
 ) -> None:
     """cameras.bin, images.bin and points3D.bin: the same model as `write_colmap_text`."""
     ids, distinct = _camera_ids(cameras)
@@ -59,24 +72,52 @@ def write_colmap_binary(
         for number, row in enumerate(distinct.tolist(), 1):
             (_, model, count), values = _model(row)
             file.write(struct.pack(f"<iiQQ{count}d", number, model, w, h, *values))
+    tracks = _Tracks(seen or no_observations(), len(names), len(points.xyz))
+    rows = zip(_cam_from_world(cameras).tolist(), ids.tolist(), names, strict=True)
     with (folder / "images.bin").open("wb") as file:
-        _write_images(file, _cam_from_world(cameras), ids, names)
+        file.write(struct.pack("<Q", len(names)))
+        for k, (pose, camera, name) in enumerate(rows):
+            file.write(struct.pack("<i7di", k + 1, *pose, camera) + name.encode() + b"\0")
+            pixels = tracks.in_image(k)
+            file.write(struct.pack("<Q", len(pixels)))
+            pixels.tofile(file)
     columns = _point_columns(points)
-    table = np.zeros(len(columns), dtype=POINT)
-    table["id"], table["xyz"], table["rgb"] = columns[:, 0], columns[:, 1:4], columns[:, 4:]
     with (folder / "points3D.bin").open("wb") as file:
-        file.write(struct.pack("<Q", len(table)))
-        table.tofile(file)
+        file.write(struct.pack("<Q", len(columns)))
+        for n, (*xyz, r, g, b) in enumerate(columns.tolist()):
+            track = tracks.of_point(n)
+            colour = (int(r), int(g), int(b))
+            file.write(struct.pack(POINT, n + 1, *xyz, *colour, tracks.error[n], len(track)))
+            file.write(track.tobytes())
 
 
-def _write_images(
-    file: BinaryIO, poses: Float[Tensor, "t 7"], ids: Int[Tensor, "t"], names: Sequence[str]
-) -> None:
-    file.write(struct.pack("<Q", len(poses)))
-    rows = zip(poses.tolist(), ids.tolist(), names, strict=True)
-    for number, (pose, camera, name) in enumerate(rows, 1):
-        file.write(struct.pack("<i7di", number, *pose, camera))
-        file.write(name.encode() + b"\0" + struct.pack("<Q", 0))
+class _Tracks:
+    """Observations as COLMAP counts them: by image with point numbers, by point with places.
+
+    error: mean reprojection error of each point in pixels.
+    """
+
+    def __init__(self, seen: Observations, n_images: int, n_points: int) -> None:
+        frame, point = seen.frame.cpu().numpy(), seen.point.cpu().numpy()
+        self._pixels = np.empty(len(frame), dtype=PIXEL)
+        self._pixels["x"], self._pixels["y"] = seen.xy.double().cpu().numpy().T
+        self._pixels["point"] = point + 1
+        self._first = np.searchsorted(frame, np.arange(n_images + 1))
+        order = point.argsort(kind="stable")
+        self._places = np.empty(len(frame), dtype=PLACE)
+        self._places["image"] = frame[order] + 1
+        self._places["at"] = (np.arange(len(frame)) - self._first[frame])[order]
+        self._start = np.searchsorted(point[order], np.arange(n_points + 1))
+        total = np.bincount(point, seen.error.double().cpu().numpy(), n_points)
+        self.error = total / np.maximum(1, np.diff(self._start))
+
+    def in_image(self, k: int) -> np.ndarray:
+        """x, y and the number of the point, of what frame k sees."""
+        return self._pixels[self._first[k] : self._first[k + 1]]
+
+    def of_point(self, n: int) -> np.ndarray:
+        """Number of the image and place in its list, of each sight of point n."""
+        return self._places[self._start[n] : self._start[n + 1]]
 
 
 def _camera_ids(cameras: Cameras) -> tuple[Int[Tensor, "t"], Float[Tensor, "c 5"]]:
@@ -99,10 +140,9 @@ def _cam_from_world(cameras: Cameras) -> Float[Tensor, "t 7"]:
 
 
 def _point_columns(points: PointCloud) -> np.ndarray:
-    """Id from 1, x, y, z, red, green, blue in 0..255: one row a point."""
-    number = torch.arange(1, len(points.xyz) + 1, dtype=torch.float64)[:, None]
+    """x, y, z, red, green, blue in 0..255: one row a point."""
     rgb = (points.rgb.double().cpu() * 255).round().clamp(0, 255)
-    return torch.cat([number, points.xyz.double().cpu(), rgb], 1).numpy()
+    return torch.cat([points.xyz.double().cpu(), rgb], 1).numpy()
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -17,7 +17,9 @@ PNG_MAX = 65535
 def write_depth(path: Path, z: Float[Tensor, "h w"], confidence: Float[Tensor, "h w"]) -> None:
     """Compressed npz of float32 `z` (0 = unknown) and `confidence`."""
     with path.open("wb") as file:
-        np.savez_compressed(file, z=_known(z).numpy(), confidence=confidence.float().cpu().numpy())
+        np.savez_compressed(
+            file, z=known_depth(z).numpy(), confidence=confidence.float().cpu().numpy()
+        )
 
 
 def read_depth(path: Path) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
@@ -49,7 +51,7 @@ def write_depth_png(path: Path, z: Float[Tensor, "h w"], unit: float) -> None:
     A known depth below half a unit becomes 1 and one beyond the range 65535, so that neither is
     taken for unknown.
     """
-    known = _known(z).double()
+    known = known_depth(z).double()
     levels = (known / unit).round().clamp(1, PNG_MAX)
     levels = torch.where(known > 0, levels, 0).numpy().astype(np.uint16)
     path.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
@@ -67,6 +69,7 @@ def read_depth_png(path: Path, unit: float) -> Float[Tensor, "h w"]:
     return torch.from_numpy(levels.astype(np.float32)) * unit
 
 
-def _known(z: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+def known_depth(z: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """float32 z on the CPU with 0 for what is not a positive number."""
     z = z.float().cpu()
     return torch.where(torch.isfinite(z) & (z > 0), z, 0.0)

@@ -11,6 +11,7 @@ import torch
 from rcvd.errors import UserError, unknown
 from rcvd.flow.chain import single
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
+from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs
 from rcvd.flow.estimate import estimate_pair
 from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
 from rcvd.flow.pairs import (
@@ -54,6 +55,7 @@ class FlowSettings:
     folder: Path | None = None
     rule: Literal["paper", "dense"] = "dense"
     min_valid: float = 0.2
+    covisible: CovisibilityOptions = field(default_factory=CovisibilityOptions)
     check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
     start: StartOptions = field(default_factory=StartOptions)
 
@@ -68,6 +70,8 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
         graph = flow_folder_pairs(settings.folder, scene.n_frames)
     else:
         graph = make_pairs(scene.n_frames, settings.rule)
+        closures = covisible_pairs(scene.rgb, graph, settings.covisible)
+        graph = pair_graph([*map(tuple, graph.pairs.tolist()), *closures], scene.n_frames)
     todo = [(i, j) for i, j in graph.pairs.tolist() if not _done(workspace, i, j)]
     if settings.folder is not None:
         sizes = Sizes(scene.size, scene.source_size)
@@ -108,13 +112,18 @@ def _estimate(
     known = {(i, j) for i, j in make_pairs(scene.n_frames, settings.rule).pairs.tolist()}
     for i, j in workspace.track(by_distance(pair_graph(todo, scene.n_frames)), "flow"):
         starts = [
-            start_flow(frame(a), frame(b), route(known, a, b), flow_of, settings.start)
+            start_flow(frame(a), frame(b), _way(known, a, b), flow_of, settings.start)
             for a, b in ((i, j), (j, i))
         ]
         ahead, back = (None if s is None else s[None].to(device) for s in starts)
         pair = estimate_pair(model, frame(i)[None], frame(j)[None], ahead, back, settings.check)
         for (a, b), flow in zip(((i, j), (j, i)), pair, strict=True):
             _write(workspace, a, b, single(flow))
+
+
+def _way(known: set[tuple[int, int]], i: int, j: int) -> list[int]:
+    """Frames to chain flows along; pairs of the loop closure have nothing to chain."""
+    return route(known, i, j) if (i, j) in known else [i, j]
 
 
 def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings) -> Flow:

@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from rcvd.errors import UserError
+from rcvd.focal_metadata import FocalHint, photo_focal_hint, video_focal_hint
+from rcvd.frame_quality import Quality, QualityMeter, spans
 from rcvd.items import frame_name, write_png
 from rcvd.store import Stage, Workspace, write_json
-from rcvd.video import FrameSource, ReadCounts, read_frames, resize_rgb, working_size
+from rcvd.video import (
+    FrameSource,
+    ReadCounts,
+    image_files,
+    read_frames,
+    resize_rgb,
+    working_size,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +34,7 @@ class FramesSettings:
 
 
 def run(workspace: Workspace, settings: FramesSettings) -> dict[str, Any]:
-    counts = ReadCounts()
+    counts, meter = ReadCounts(), QualityMeter()
     times: list[float] = []
     source_size: tuple[int, int] | None = None
     size = (0, 0)
@@ -34,8 +43,10 @@ def run(workspace: Workspace, settings: FramesSettings) -> dict[str, Any]:
             if source_size is None:
                 source_size = (rgb.shape[0], rgb.shape[1])
                 size = working_size(source_size, settings.max_side)
+            small = resize_rgb(rgb, size)
             with workspace.writing(frame_name(len(times))) as part:
-                write_png(part, resize_rgb(rgb, size))
+                write_png(part, small)
+            meter.add(small)
             times.append(time)
             advance(1)
     if len(times) < 2 or source_size is None:
@@ -43,20 +54,46 @@ def run(workspace: Workspace, settings: FramesSettings) -> dict[str, Any]:
             f"{settings.video}: {len(times)} frame(s) selected; at least 2 are needed "
             "(look at --start, --end, --fps and --max-frames)"
         )
-    if counts.lost:
-        logger.warning("%d frames are damaged and were lost; %d remain", counts.lost, len(times))
     logger.info(
         "%d frames of %dx%d, worked on at %dx%d", len(times), *source_size[::-1], *size[::-1]
     )
+    hint = _focal_hint(settings.video, source_size)
     clip = {
         "times": times,
         "size": size,
         "source_size": source_size,
         "source": settings.video.name,
+        "path": str(settings.video.absolute()),
+        "focal_hint": asdict(hint) if hint else None,
         "counts": asdict(counts),
+        "quality": asdict(meter.quality()),
     }
     write_json(workspace.folder / CLIP, clip)
+    _tell(counts, meter.quality(), len(times))
     return {"frames": len(times), **asdict(counts)}
 
 
-STAGE = Stage("frames", (), run)
+def _focal_hint(video: Path, size: tuple[int, int]) -> FocalHint | None:
+    """The focal length the recording tells, for frames of `size`."""
+    if video.is_dir():
+        hint = photo_focal_hint(image_files(video)[0], size)
+    else:
+        hint = video_focal_hint(video, size)
+    if hint is not None:
+        logger.info("focal length by metadata: %.0f px (%s)", hint.pixels, hint.source)
+    return hint
+
+
+def _tell(counts: ReadCounts, quality: Quality, n: int) -> None:
+    """Says what the user may want to mend in the clip."""
+    if counts.lost:
+        logger.warning("%d frames are damaged and were lost; %d remain", counts.lost, n)
+    for frames, what in (
+        (quality.duplicates, "repeat the frame before"),
+        (quality.blurred, "are blurred"),
+    ):
+        if frames:
+            logger.warning("%d frames %s: %s", len(frames), what, spans(frames))
+
+
+STAGE = Stage("frames", (), run, version=2)

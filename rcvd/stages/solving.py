@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,13 +40,14 @@ logger = logging.getLogger(__name__)
 class PosesSettings:
     """focal: pixels of the video's frames; hfov: degrees across their width; intrinsics: fx, fy,
     cx, cy and perhaps k1, in pixels of the video's frames. Give at most one; with none the focal is
-    solved for. refine_masks: whether the solver's residuals correct the masks, and a second solve
-    follows.
+    solved for, and metadata says whether what the recording tells of it is expected. refine_masks:
+    whether the solver's residuals correct the masks, and a second solve follows.
     """
 
     focal: float | None = None
     hfov: float | None = None
     intrinsics: tuple[float, ...] | None = None
+    metadata: bool = True
     refine_masks: bool = True
     matches: MatchOptions = field(default_factory=MatchOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
@@ -111,11 +113,20 @@ class ClipSolver:
         for i, j in self.workspace.track(self.pairs, "matching"):
             yield i, j, self.flow(i, j)
 
+    def _options(self) -> SolverOptions:
+        """The solver's settings, expecting the focal length that the recording tells."""
+        hint = self.scene.clip_info["focal_hint"]
+        if hint is None or not self.settings.metadata:
+            return self.settings.solver
+        half = max(self.scene.source_size) / 2 / hint["pixels"]
+        hfov = 2 * math.degrees(math.atan(half))
+        return replace(self.settings.solver, hfov=hfov, sigma_focal=hint["sigma"])
+
     def solve(self, z: Float[Tensor, "t h w"], moving: Bool[Tensor, "t h w"]) -> Solved:
         """Cameras and deformation from a prior and masks, as the settings say."""
         scene, store = self.scene, self.workspace.store
         prior = read_json(self.workspace.input("depth") / "prior.json")
-        options = replace(self.settings.solver, free_shift=bool(prior["free_disparity_shift"]))
+        options = replace(self._options(), free_shift=bool(prior["free_disparity_shift"]))
         frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
         matches = build_matches(frames, self._flows(), z, moving, self.settings.matches)
         known = known_intrinsics(self.settings, scene)
@@ -130,6 +141,8 @@ class ClipSolver:
             given = self.settings.intrinsics or ()
             k1 = given[4] if len(given) == 5 else 0.0
             solution = solve(matches.to(store.device), options, known, tell, k1)
+        # frames, flows and masks of the stages lie on the CPU
+        solution = solution.to("cpu")
         solved = Solved(solution, disparity_unit(matches))
         logger.info("%s", ", ".join(f"{name} {value}" for name, value in solved.figures.items()))
         return solved

@@ -187,8 +187,8 @@ def pan(rng: random.Random) -> Shot:
     return _seen_together(make, 0.32, 0.6, 4.0)
 
 
-def crowded(rng: random.Random) -> Shot:
-    """People walking close by, this way and that: they cover 40 % of the picture."""
+def crowded(rng: random.Random, share: float = 0.4) -> Shot:
+    """People walking close by, this way and that: they cover that share of the picture."""
     state = rng.getstate()
 
     def make(distance: float) -> Shot:
@@ -203,4 +203,9 @@ def crowded(rng: random.Random) -> Shot:
         path = hand_held(rng, (0.0, EYE, -2.6), (0.0, -1.1, 1.0), (0.35, 0.06, 0.12), 0.004)
         return Shot(scene, path, math.radians(62))
 
-    return _seen_together(make, 0.4, 0.5, 4.0)
+    return _seen_together(make, share, 0.5, 4.0)
+
+
+def packed(rng: random.Random) -> Shot:
+    """`crowded` so close that people cover 60 % of the picture."""
+    return crowded(rng, 0.6)

@@ -19,6 +19,7 @@ SEQUENCES: dict[str, Callable[[random.Random], Shot]] = {
     "tripod": room_shots.tripod,
     "pan": room_shots.pan,
     "crowded": room_shots.crowded,
+    "packed": room_shots.packed,
     "street": street_shots.street,
     "forward": street_shots.forward,
     "parked_and_driving": street_shots.parked_and_driving,

@@ -1,8 +1,11 @@
-"""A small scene to write: turning cameras and a few points."""
+"""A small scene to write: turning cameras and a few points; what a scene's cameras see."""
 
+import numpy as np
 import torch
 
-from rcvd.geometry.pose import se3_exp
+from rcvd.geometry.camera import project
+from rcvd.geometry.pose import invert, se3_exp, transform_points
+from rcvd.scene import Scene
 from rcvd.types import Cameras, PointCloud
 
 
@@ -25,3 +28,14 @@ def points(n: int = 50) -> PointCloud:
         frame=torch.randint(0, 5, (n,), generator=generator),
         moving=torch.rand(n, generator=generator) > 0.5,
     )
+
+
+def poses(scene: Scene) -> np.ndarray:
+    return scene.cameras.world_from_cam.numpy()
+
+
+def pixels_and_depth(scene: Scene, k: int, xyz: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Ours: where frame k sees world points, and how deep."""
+    cameras = scene.cameras
+    local = transform_points(invert(cameras.world_from_cam[k]), xyz.double())
+    return project(local, cameras.intrinsics[k]).numpy(), local[:, 2].numpy()

@@ -1,0 +1,158 @@
+"""Measures a finished scene: its cameras and depth against its own flow, masks and pictures."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rcvd.check.blur import blur_sigma
+from rcvd.check.measures import BINS, PIXEL_RANGE, RATIO_RANGE, Measures, from_document
+from rcvd.flow.consistency import landing
+from rcvd.geometry.residual_flow import camera_flow
+from rcvd.geometry.warp import inside, sample_depth
+from rcvd.scene import Scene
+from rcvd.store import Progress, Store, no_progress, read_json
+from rcvd.types import Cameras
+
+FAR = 8  # frames: the longest pair that is looked at beside the neighbours
+CACHED_DEPTHS = 2 * FAR + 2
+STILL = 1e-6  # entries of a pose that differ by less are the same
+MEASURES = "measures.json"
+
+
+def stored_measures(scene: Scene) -> Measures:
+    """Those of the finished `report` stage; measured now where it has not run.
+
+    Raises:
+        UserError: the scene is not finished.
+    """
+    scene.folder("export")
+    if Store(scene.root).done("report"):
+        return from_document(read_json(scene.folder("report") / MEASURES))
+    return measure(scene)
+
+
+def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
+    """The measures of a scene whose `export` has finished.
+
+    Raises:
+        UserError: it has not.
+    """
+    solve = read_json(scene.folder("poses") / "diagnostics.json")
+    frames, cameras = range(scene.n_frames), scene.cameras
+    found = _flows(scene, progress)
+    focal = float(cameras.intrinsics[:, 0].mean())
+    turns = cameras.world_from_cam - cameras.world_from_cam[0]
+    return Measures(
+        frames=scene.n_frames,
+        size=scene.size,
+        solve=solve["verdict"],
+        spans=tuple((int(a), int(b), str(name)) for a, b, name in solve["spans"]),
+        unposed=tuple(solve["frames_without_first_pose"]),
+        still=float(turns.abs().max()) < STILL,
+        parallax_px=tuple(solve["frame_parallax_px"]),
+        reprojection_px=tuple(found.reprojection),
+        depth_ratio=tuple(found.ratio),
+        cycle_failure=tuple(found.failure),
+        moving=tuple(round(float(scene.moving(k).float().mean()), 4) for k in frames),
+        blur_px=tuple(blur_sigma(scene.rgb(k)) for k in frames),
+        log_scale=tuple(solve["log_scale"]),
+        far_end=float(solve["centre_std_of_path"][-1]),
+        hfov=math.degrees(2 * math.atan(scene.size[1] / 2 / focal)),
+        focal_known=bool(solve["focal_known"]),
+        focal_std=float(solve["focal_std_share"]),
+        pixel_counts=tuple(found.pixel_counts.long().tolist()),
+        ratio_counts=tuple(found.ratio_counts.long().tolist()),
+    )
+
+
+def chosen_pairs(pairs: list[tuple[int, int]], n_frames: int) -> list[list[int]]:
+    """By frame: its neighbours in time, and its furthest partner within FAR frames."""
+    leaving: list[list[int]] = [[] for _ in range(n_frames)]
+    for i, j in pairs:
+        if abs(i - j) <= FAR:
+            leaving[i].append(j)
+    chosen = []
+    for i, partners in enumerate(leaving):
+        furthest = sorted(partners, key=lambda j: (-abs(i - j), j))[:1]
+        chosen.append(sorted({j for j in partners if abs(i - j) == 1} | set(furthest)))
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Flows:
+    """What the flows say by frame, and the two histograms."""
+
+    reprojection: list[float | None]
+    ratio: list[float | None]
+    failure: list[float | None]
+    pixel_counts: Float[Tensor, "bins"]
+    ratio_counts: Float[Tensor, "bins"]
+
+
+def _flows(scene: Scene, progress: Progress) -> _Flows:
+    judge = _Witness(scene)
+    pairs = [(i, j) for i, j in scene.pairs.pairs.tolist()]
+    found = _Flows([], [], [], torch.zeros(BINS), torch.zeros(BINS))
+    with progress("checking", scene.n_frames) as advance:
+        for i, partners in enumerate(chosen_pairs(pairs, scene.n_frames)):
+            seen = {j: judge.pair(i, j) for j in partners}
+            pixels = torch.cat([torch.zeros(0), *(pair.pixels for pair in seen.values())])
+            ratios = torch.cat([torch.zeros(0), *(pair.ratios for pair in seen.values())])
+            near = [pair.failure for j, pair in seen.items() if abs(i - j) == 1]
+            found.reprojection.append(_median(pixels))
+            found.ratio.append(_median(ratios))
+            found.failure.append(_median(torch.tensor(near)))
+            found.pixel_counts.add_(pixels.clamp(max=PIXEL_RANGE).histc(BINS, 0, PIXEL_RANGE))
+            found.ratio_counts.add_(ratios.clamp(max=RATIO_RANGE).histc(BINS, 0, RATIO_RANGE))
+            advance(1)
+    return found
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Static pixels of a pair: reprojection distances, |log| depth ratios; share of the flow,
+    moving pixels included, that lands in the picture and does not return.
+    """
+
+    pixels: Float[Tensor, "n"]
+    ratios: Float[Tensor, "m"]
+    failure: float
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """Asks single pairs of a scene."""
+
+    scene: Scene
+
+    @cached_property
+    def cameras(self) -> Cameras:
+        return self.scene.cameras
+
+    @cached_property
+    def depth(self):
+        return lru_cache(CACHED_DEPTHS)(lambda k: self.scene.depth(k)[0])
+
+    def pair(self, i: int, j: int) -> _Pair:
+        flow, cameras = self.scene.flow(i, j), self.cameras
+        poses, intrinsics = cameras.world_from_cam.float(), cameras.intrinsics.float()
+        predicted = camera_flow(
+            self.depth(i)[None], poses[[i]], poses[[j]], intrinsics[[i]], intrinsics[[j]]
+        )
+        target = landing(flow.displacement[None])
+        there, smooth = sample_depth(self.depth(j)[None], target)
+        within = inside(target, self.scene.size)[0]
+        static = flow.valid & predicted.in_front[0] & ~self.scene.moving(i)
+        distance = (flow.displacement - predicted.displacement[0]).norm(dim=-1)
+        compared = static & smooth[0]
+        ratio = (predicted.z_there[0][compared] / there[0][compared]).log().abs()
+        failure = float((within & ~flow.valid).sum()) / max(1, int(within.sum()))
+        return _Pair(distance[static], ratio, failure)
+
+
+def _median(values: Float[Tensor, "n"]) -> float | None:
+    return round(float(values.median()), 4) if len(values) else None
