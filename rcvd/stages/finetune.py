@@ -73,7 +73,7 @@ def run(
     rounds: list[dict[str, Any]] = []
     model = None
     if settings.rounds and verdict in SOLVED and depth.folder is None:
-        model = load_depth(depth.backend, workspace.store.device, depth.weights)
+        model = load_depth(depth.backend, workspace.store.device, depth.weights, depth.hub)
     if model is not None and model.trainable:
         current, rounds = _alternate(workspace, scene, model, current, settings, poses)
     else:
