@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.types import Flow
@@ -66,6 +67,12 @@ class Link:
     b: int
     change: float
     sigma: float
+
+
+def opened(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The mask without what is thinner than three pixels."""
+    inner = -max_pool2d(-mask[None].float(), 3, 1, 1)
+    return max_pool2d(inner, 3, 1, 1)[0] > 0
 
 
 def find_movers(

@@ -26,7 +26,8 @@ class TriangulationOptions:
     """flow_sigma: noise of the flow in pixels where its confidence is 1. prior_sigma: expected
     error of the prior's log depth. start_kernel, end_kernel: robust kernel in pixels, annealed
     over `iterations`. epipolar_limit: a flow vector further off its epipolar line, in pixels,
-    measures nothing.
+    measures nothing. still_*: what a pixel of the moving mask must show to count as static after
+    all: flow vectors, the share of them that agree, and the standard deviation of log depth.
     """
 
     flow_sigma: float = 0.35
@@ -35,6 +36,9 @@ class TriangulationOptions:
     end_kernel: float = 1.2
     epipolar_limit: float = 2.0
     iterations: int = 10
+    still_flows: int = 4
+    still_agreement: float = 0.8
+    still_sigma: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ class Measured:
 
     measured_sigma: standard deviation of the flow measurements alone (infinite without any).
     agreement: share of the valid flow vectors within the kernel of the estimate, 0 without any.
+    still: so many flow vectors agree so well on one static point that nothing moves here. A mover
+    along the epipolar lines may look so too: other frames have to confirm it.
     """
 
     log_z: Float[Tensor, "h w"]
     sigma: Float[Tensor, "h w"]
     measured_sigma: Float[Tensor, "h w"]
     agreement: Float[Tensor, "h w"]
+    still: Bool[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -139,10 +146,12 @@ def triangulate_frame(
     _, curvature, kept = _normal_equation(
         rows, (-log_z).exp(), options.end_kernel, options.flow_sigma
     )
-    valid = rows.weight.sum(0)
+    agreement = kept.sum(0) / rows.weight.sum(0).clamp(min=1e-6)
+    still = (flow.valid.sum(0) >= options.still_flows) & (curvature > options.still_sigma**-2)
     return Measured(
         log_z=log_z,
         sigma=(curvature + prior_information).rsqrt(),
         measured_sigma=curvature.rsqrt(),
-        agreement=kept.sum(0) / valid.clamp(min=1e-6),
+        agreement=agreement,
+        still=still & (agreement > options.still_agreement),
     )

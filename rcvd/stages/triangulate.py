@@ -1,8 +1,9 @@
 """triangulate: depth measured by the flow and the pictures under the solved cameras.
 
 Three passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
-neighbouring pictures), completed/ and confidence/ (what other frames confirm, spread over the
-rest), z/ (moving regions put where the ground and their size over time say they are).
+neighbouring pictures) and static/ (where this holds); completed/ and confidence/ (what other frames
+confirm, spread over the rest); z/ (moving regions put where the ground and their size over time say
+they are).
 """
 
 import logging
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
@@ -27,11 +28,12 @@ from rcvd.items import (
     read_mask,
     read_pairs,
     write_array,
+    write_mask,
 )
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
 from rcvd.recon.mover_curve import CurveOptions
-from rcvd.recon.movers import MoverOptions
+from rcvd.recon.movers import MoverOptions, opened
 from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.recon.verdict import SOLVED
@@ -92,7 +94,17 @@ class _Clip:
 
     def static_measured(self, k: int) -> Float[Tensor, "h w"]:
         """Measured z, 0 where pixels move."""
-        return torch.where(self.moving(k), 0.0, self.measured(k).exp())
+        return torch.where(self.static(k), self.measured(k).exp(), 0.0)
+
+    def static(self, k: int) -> Bool[Tensor, "h w"]:
+        """Outside the moving mask, or static after all by its flows."""
+        folder = self.workspace.folder / "static"
+        return read_mask(folder / frame_name(k)).to(self.device)
+
+    def still_moving(self, k: int) -> Bool[Tensor, "h w"]:
+        """The moving mask without what other frames confirm as static."""
+        confidence = self._array(self.workspace.folder / "confidence", k)
+        return opened(self.moving(k) & (confidence <= UNMEASURED))
 
     def flow(self, k: int, targets: list[int]) -> Flow:
         flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])
@@ -148,19 +160,22 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
     leaving = targets_by_frame(graph.pairs.tolist(), n)
     looks = lru_cache(CACHED_FRAMES)(lambda k: appearance(clip.rgb(k)))
     for k in workspace.track(_todo(workspace, "measured", n), "triangulate"):
-        prior, moving = clip.prior(k), clip.moving(k)
+        prior, static = clip.prior(k), ~clip.moving(k)
         log_z = prior.log()
         if leaving[k]:
             targets = torch.tensor(leaving[k], device=clip.device)
             flow = clip.flow(k, leaving[k])
-            log_z = triangulate_frame(
-                prior, k, targets, flow, clip.cameras, moving, settings.options
-            ).log_z
+            none = torch.zeros_like(static)
+            found = triangulate_frame(prior, k, targets, flow, clip.cameras, none, settings.options)
+            static = static | found.still
+            log_z = torch.where(static, found.log_z, log_z)
         sources = clip.around(k, log_z, settings.refine.parallax)
         pictures = torch.stack([looks(j) for j in sources.tolist()])
         log_z = refine_frame(
-            log_z, k, sources, clip.rgb(k), pictures, moving, clip.cameras, settings.refine
+            log_z, k, sources, clip.rgb(k), pictures, ~static, clip.cameras, settings.refine
         ).log_z
+        with workspace.writing(f"static/{frame_name(k)}") as part:
+            write_mask(part, static)
         _save(workspace, f"measured/{array_name(k)}", log_z)
 
 
@@ -179,7 +194,7 @@ def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
             settings.complete.tolerance,
         )
         done = complete_frame(
-            clip.prior(k), clip.measured(k), agreement, len(witnesses), clip.moving(k),
+            clip.prior(k), clip.measured(k), agreement, len(witnesses), ~clip.static(k),
             clip.rgb(k), settings.complete,
         )  # fmt: skip
         _save(workspace, f"confidence/{array_name(k)}", done.confidence)
@@ -195,10 +210,18 @@ def _place_movers(clip: _Clip, settings: TriangulateSettings) -> None:
     if settings.movers.enabled:
         pairs = [(i, j) for i, j in clip.scene.pairs.pairs.tolist()]
         depths = mover_depths(
-            n, clip.completed, clip.moving, clip.one_flow, pairs, settings.movers, settings.curve
+            n,
+            clip.completed,
+            clip.still_moving,
+            clip.one_flow,
+            pairs,
+            settings.movers,
+            settings.curve,
         )
     for k in workspace.track(_todo(workspace, "z", n), "movers"):
-        z = placed(clip.completed(k), clip.prior(k), clip.moving(k), depths[k], settings.movers)
+        z = placed(
+            clip.completed(k), clip.prior(k), clip.still_moving(k), depths[k], settings.movers
+        )
         _save(workspace, f"z/{array_name(k)}", z)
 
 

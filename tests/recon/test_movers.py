@@ -7,7 +7,15 @@ import torch
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.recon.mover_curve import CurveOptions, solve_movers
-from rcvd.recon.movers import Link, Mover, MoverOptions, find_movers, link_movers, place_movers
+from rcvd.recon.movers import (
+    Link,
+    Mover,
+    MoverOptions,
+    find_movers,
+    link_movers,
+    opened,
+    place_movers,
+)
 from rcvd.types import Flow
 
 H, W = 60, 80
@@ -101,6 +109,11 @@ def test_a_border_bounds_without_pulling() -> None:
     near, far = solve_movers(cut, [], CurveOptions(rounds=200)).tolist()
     assert near == pytest.approx(0.5, abs=0.02)
     assert far == pytest.approx(1.0, abs=0.05)
+
+
+def test_opening_takes_threads_away() -> None:
+    mask = box((10, 40, 20, 30), (50, 52, 20, 60), (25, 26, 30, 50))
+    assert torch.equal(opened(mask), box((10, 40, 20, 30)))
 
 
 def test_placing_keeps_a_share_of_the_relief() -> None:

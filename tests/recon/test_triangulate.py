@@ -9,7 +9,7 @@ from rcvd.geometry.camera import pixel_centres, rays
 from rcvd.geometry.views import view_project
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.types import Cameras, Flow
-from tests.recon.plane_scene import BACKDROP, PANEL, WALKER, PlaneScene, cameras
+from tests.recon.plane_scene import BACKDROP, PANEL, WALKER, PlaneScene, Surface, cameras
 
 FRAME = 3
 TARGETS = [0, 1, 2, 4, 5, 6]
@@ -44,6 +44,19 @@ def test_exact_flow_gives_exact_depth(scene: PlaneScene) -> None:
     disturbed = replace(flow, displacement=flow.displacement + 0.3)
     error = (run(scene, disturbed).log_z - scene.depth(FRAME).log()).abs()
     assert 1e-3 < error.median() < 0.1
+
+
+def test_only_what_its_flows_agree_on_is_still() -> None:
+    """A panel that rises as the camera goes sideways."""
+    climber = Surface((0.0, 0.0, 1.0), 2.0, (-0.8, 0.8, -0.3, 0.4), (0.0, 0.03, 0.0))
+    scene = PlaneScene(cameras(7), (BACKDROP, PANEL, climber))
+    flow, moving = scene.flows(FRAME, TARGETS), scene.moving(FRAME)
+    measured = run(scene, flow, still_sigma=0.1)
+    seen = (flow.valid.sum(0) >= 4) & (measured.measured_sigma < 0.1)
+    assert moving.sum() > 100
+    assert not (measured.still & moving).any()
+    assert measured.still[seen & ~moving].float().mean() > 0.95
+    assert not measured.still[~seen].any()
 
 
 def test_lens_distortion_is_undone(scene: PlaneScene) -> None:
