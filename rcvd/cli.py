@@ -17,6 +17,7 @@ from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_export import export
 from rcvd.cli_flow import app as flow_app
 from rcvd.cli_recognize_verbs import app as recognize_app
+from rcvd.cli_view import view
 from rcvd.errors import UserError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.add_typer(flow_app, name="flow")
 console = Console(stderr=True)
 INTERRUPTED = 130
 app.command()(check)
+app.command()(view)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(export)
@@ -156,26 +158,6 @@ def status(scene: SceneFolder) -> None:
         seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
         table.add_row(row.name, row.state, row.note, seconds, f"{row.megabytes:.1f}")
     Console().print(table)
-
-
-@app.command()
-def view(
-    scene: SceneFolder,
-    screenshot: Annotated[Path | None, typer.Option(help="Write a PNG; no display needed.")] = None,
-) -> None:
-    """Look at points, cameras and frusta in Open3D, or write a picture of them."""
-    from rcvd.scene import Scene
-
-    root = Scene.load(scene).root
-    if screenshot is not None:
-        from rcvd.viewer.screenshot import screenshot as take
-
-        take(root, screenshot)
-        console.print(f"wrote {screenshot}", markup=False)
-    else:
-        from rcvd.viewer.window import view as open_window
-
-        open_window(root)
 
 
 @app.command()
