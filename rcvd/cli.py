@@ -16,6 +16,7 @@ from rcvd.cli_check import check, print_verdict
 from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_export import export
 from rcvd.cli_flow import app as flow_app
+from rcvd.cli_models import register as register_models
 from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.cli_view import view
 from rcvd.errors import UserError
@@ -35,6 +36,7 @@ app.command()(view)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(export)
+register_models(app)
 
 
 @contextmanager
@@ -85,12 +87,18 @@ def reconstruct(
     focal: Annotated[float | None, typer.Option(help="Known focal, pixels of the video.")] = None,
     hfov: Annotated[float | None, typer.Option(help="Known field of view across, degrees.")] = None,
     intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy[,k1] of the video.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Flow model: dis, raft_large, ...")] = None,
+    depth: Annotated[str | None, typer.Option(help="Depth model: bundled, ...")] = None,
+    masks: Annotated[str | None, typer.Option(help="auto, motion, none, a detector.")] = None,
     flow_dir: Annotated[Path | None, typer.Option(help="Your 000000_000001.npy flows.")] = None,
     depth_dir: Annotated[Path | None, typer.Option(help="Your 000000.npy depths.")] = None,
     masks_dir: Annotated[Path | None, typer.Option(help="Your 000000.png moving masks.")] = None,
     finetune_minutes: Annotated[float | None, typer.Option(help="At most, in each round.")] = None,
     full_resolution: Annotated[bool, typer.Option(help="Depth at the video's size too.")] = False,
     mesh: Annotated[bool, typer.Option(help="A triangle mesh of what does not move too.")] = False,
+    commercial_ok: Annotated[
+        bool, typer.Option(help="Refuse models whose licence forbids commercial use.")
+    ] = False,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:
@@ -109,6 +117,10 @@ def reconstruct(
         "poses.focal": focal,
         "poses.hfov": hfov,
         "poses.intrinsics": None if intrinsics is None else numbers(intrinsics),
+        "flow.backend": flow,
+        "depth.backend": depth,
+        "masks.backend": masks,
+        "commercial_ok": commercial_ok or None,
         "flow.folder": flow_dir,
         "depth.folder": depth_dir,
         "masks.folder": masks_dir,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rcvd.cli_recognize import Classes, Demo, Device, Model, Weights, app, say
+from rcvd.cli_recognize import Classes, Demo, Device, Model, Source, Weights, app, say
 from rcvd.errors import UserError
 
 SceneFolder = Annotated[Path, typer.Argument(help="A scene folder.")]
@@ -59,7 +59,7 @@ def fit_detector(
     """Train toy_detector on MotionWorld clips in which two sprites act."""
     from rcvd.pipeline import pick_device
     from rcvd.recognition.checkpoints import save_weights
-    from rcvd.recognition.detect.train import DetectorOptions, train_detector
+    from rcvd.recognition.detect.train import DetectorOptions, measure_detector, train_detector
     from rcvd.recognition.motion.programmes import ACTIONS
     from rcvd.recognition.recipe import Card, save_card
 
@@ -68,3 +68,70 @@ def fit_detector(
     save_card(out, Card("toy_detector", len(ACTIONS), ACTIONS), asdict(options))
     save_weights(network, out / "weights.pt")
     say(f"{steps} steps, loss {losses[0]:.3f} to {losses[-1]:.3f}; weights in {out}")
+    right, apart = measure_detector(network, options)
+    say(f"new clips: {right:.3f} of the boxes right, {apart:.3f} of different pairs told apart")
+
+
+@app.command()
+def localize(
+    source: Source,
+    model: Model = "c3d_rnn",
+    weights: Weights = None,
+    demo: Demo = False,
+    classes: Classes = None,
+    threshold: Annotated[float, typer.Option(help="Probability from which it happens.")] = 0.5,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON to write.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="ActivityNet JSON to measure against.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Say from when to when each action lasts in an untrimmed scene or video."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition.localise import montes, on_source, segments
+    from rcvd.recognition.networks.clip_rnn import ClipRnn
+    from rcvd.recognition.sources import open_source
+    from rcvd.recognition.trained import open_network
+
+    network, spec, card = open_network(model, weights, demo, classes, pick_device(device))
+    if not isinstance(network, ClipRnn):
+        raise UserError(f"{model} does not answer clip by clip; give c3d_rnn or toy_rnn")
+    opened = open_source(source)
+    likely = on_source.clip_probabilities(network, on_source.clip_features(network, opened, spec))
+    seconds = spec.clip[0] * opened.frame_seconds
+    found = montes.to_segments(likely, seconds, threshold, video=source.stem)
+    for s in found:
+        name = card.names[s.label] if card.names else f"action {s.label}"
+        say(f"{s.start:7.2f} s to {s.end:7.2f} s  {name} {s.score:.2f}")
+    if not found:
+        say(f"no action above {threshold}")
+    if out:
+        on_source.write_activitynet(out, found, card.names)
+    if truth:
+        true = [s for s in on_source.read_activitynet(truth, card.names) if s.video == source.stem]
+        say(f"mAP@0.5 {segments.segment_map(found, true):.3f}")
+
+
+@app.command(name="fit-localizer")
+def fit_localizer(
+    out: OutFolder, steps: Steps = 300, seed: Seed = 0, device: Device = "auto"
+) -> None:
+    """Train toy_rnn on untrimmed MotionWorld videos."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition.checkpoints import save_weights
+    from rcvd.recognition.localise.train import (
+        LocaliserOptions,
+        feature_videos,
+        measure_localiser,
+        train_localiser,
+        train_proposals,
+    )
+    from rcvd.recognition.motion.programmes import ACTIONS
+    from rcvd.recognition.recipe import Card, save_card
+
+    options = LocaliserOptions(steps=steps, seed=seed)
+    network, losses = train_localiser(options, pick_device(device))
+    save_card(out, Card("toy_rnn", len(ACTIONS) + 1, ACTIONS), asdict(options))
+    save_weights(network, out / "weights.pt")
+    say(f"{steps} steps, loss {losses[0]:.3f} to {losses[-1]:.3f}; weights in {out}")
+    proposal = train_proposals(feature_videos(network.cpu(), 40, seed, 160), len(ACTIONS))
+    by_clip, by_proposal = measure_localiser(network, proposal)
+    say(f"new videos: mAP@0.5 {by_clip:.3f} by clips, {by_proposal:.3f} by proposals")

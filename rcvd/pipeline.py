@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from rcvd import settings as settings_module
 from rcvd.errors import UserError, unknown
+from rcvd.licences import UsedModel, refuse_non_commercial, used_model
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
@@ -24,7 +25,7 @@ from rcvd.stages.flow import FlowSettings
 from rcvd.stages.frames import STAGE as FRAMES
 from rcvd.stages.frames import FramesSettings
 from rcvd.stages.masks import STAGE as MASKS
-from rcvd.stages.masks import MasksSettings
+from rcvd.stages.masks import MasksSettings, decided
 from rcvd.stages.poses import STAGE as POSES
 from rcvd.stages.report import STAGE as REPORT
 from rcvd.stages.report import ReportSettings
@@ -38,7 +39,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """One section per stage, named like it. device: auto, cpu, cuda or cuda:N."""
+    """One section per stage, named like it. device: auto, cpu, cuda or cuda:N. commercial_ok:
+    models whose licence forbids commercial use are refused.
+    """
 
     frames: FramesSettings
     flow: FlowSettings = field(default_factory=FlowSettings)
@@ -52,6 +55,7 @@ class Settings:
     report: ReportSettings = field(default_factory=ReportSettings)
     device: str = "auto"
     seed: int = 0
+    commercial_ok: bool = False
 
 
 STAGES: tuple[Stage, ...] = (
@@ -89,6 +93,21 @@ def pick_device(name: str) -> str:
     return name
 
 
+def chosen_models(settings: Settings) -> list[UsedModel]:
+    """The models a run with these settings would use."""
+    flow, depth, masks = settings.flow, settings.depth, settings.masks
+    detector = masks.detector
+    chosen = [
+        ("flow", flow.folder, flow.backend, flow.weights, None),
+        ("depth", depth.folder, depth.backend, depth.weights, depth.hub),
+        ("masks", masks.folder, masks.backend, detector.weights, detector.hub),
+    ]
+    return [
+        used_model(family, backend if folder is None else "files", weights, hub)
+        for family, folder, backend, weights, hub in chosen
+    ]
+
+
 def run(
     settings: Settings, out: Path, until: str | None = None, progress: Progress = no_progress
 ) -> Scene:
@@ -100,6 +119,9 @@ def run(
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise unknown("stage", until, names)
+    settings = replace(settings, masks=decided(settings.masks, settings.commercial_ok))
+    if settings.commercial_ok:
+        refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)
     if not settings.frames.video.exists():
         raise UserError(f"{settings.frames.video} does not exist")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "weights"),
+    ("errors", "types", "optional", "hub", "checkpoints", "weights"),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),
@@ -14,7 +14,7 @@ LAYERS = (
     ("export", "evaluation"),
     ("hdr", "frame_quality", "focal_metadata"),
     ("video", "items", "recipe", "store"),
-    ("scene", "check", "stages", "recognition", "viewer"),
+    ("scene", "licences", "check", "stages", "recognition", "viewer"),
     ("settings", "pipeline"),
     ("status", "clean", "demo", "evaluate", "compare", "resolution", "export_formats"),
     ("cli",),  # and every module whose name begins with cli_

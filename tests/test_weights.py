@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rcvd import weights
+from rcvd.checkpoints import CHECKPOINTS
 from rcvd.errors import UserError
 
 
@@ -17,10 +18,10 @@ def tensors() -> dict[str, torch.Tensor]:
     return {"weight": torch.rand(3, 4), "bias": torch.rand(3)}
 
 
-@pytest.mark.parametrize("name", [n for n, c in weights.CHECKPOINTS.items() if c.file])
+@pytest.mark.parametrize("name", [n for n, c in CHECKPOINTS.items() if c.file])
 def test_bundled_files_are_what_the_table_says(name: str) -> None:
     path = weights.bundled_path(name)
-    entry = weights.CHECKPOINTS[name]
+    entry = CHECKPOINTS[name]
     assert weights.sha256(path) == entry.sha256
     assert path.stat().st_size == entry.size < 12e6
     assert weights.load_checkpoint(path)

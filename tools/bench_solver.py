@@ -25,6 +25,7 @@ from rcvd.flow.pairs import make_pairs
 from rcvd.geometry.align import umeyama
 from rcvd.geometry.grid import grid_to_image
 from rcvd.geometry.pose import se3_exp
+from rcvd.recon.fronts import structure_of
 from rcvd.recon.levenberg import Problem, Stop, minimise, total_cost
 from rcvd.recon.matches import Matches, MatchOptions, build_matches
 from rcvd.recon.options import lens_of
@@ -56,14 +57,32 @@ def noisy_flows(
 
 
 def make(
-    scene: str, frames: int, rule: str, outliers: float, seed: int
+    scene: str, frames: int, rule: str, outliers: float, seed: int, masked: bool = True
 ) -> tuple[Sequence, Tensor, Matches]:
-    """The sequence, its corrupted depth and the matches."""
+    """The sequence, its corrupted depth and the matches; not masked: movers are matched too."""
     sequence = make_sequence(scene, seed, frames)
     z = corrupt_depth(sequence.z, torch.Generator().manual_seed(seed))
-    per_frame = zip(sequence.rgb, z, sequence.moving, strict=True)
+    moving = sequence.moving if masked else torch.zeros_like(sequence.moving)
+    per_frame = zip(sequence.rgb, z, moving, strict=True)
     flows = noisy_flows(sequence, rule, outliers, seed)
-    return sequence, z, build_matches(per_frame, flows, z, sequence.moving, MatchOptions())
+    return sequence, z, build_matches(per_frame, flows, z, moving, MatchOptions())
+
+
+def scale_drift(sequence: Sequence, solution: Solution) -> float:
+    """Change in % of the solved scale from the first to the last fifth of the path, by steps."""
+    lengths = [
+        (centres[1:] - centres[:-1]).norm(dim=1)
+        for centres in (
+            solution.cameras.world_from_cam[:, :3, 3].cpu().double(),
+            sequence.cameras.world_from_cam[:, :3, 3].double(),
+        )
+    ]
+    fifth = max(len(lengths[0]) // 5, 1)
+    first, last = (
+        lengths[0][part].sum() / lengths[1][part].sum()
+        for part in (slice(None, fifth), slice(-fifth, None))
+    )
+    return 100 * float(last / first - 1)
 
 
 def figures(sequence: Sequence, z: Tensor, solution: Solution) -> tuple[float, float, float, float]:
@@ -93,14 +112,15 @@ def against_scipy(scene: str) -> None:
     matches = matches.select(torch.ones(len(matches.pairs), dtype=torch.bool), 8)
     options = SolverOptions()
     lens = lens_of(matches.size, options, None)
-    setting = Setting(matches, lens, options)
+    structure = structure_of(matches.pairs, matches.n_frames)
+    setting = Setting(matches, lens, options, structure)
     known = dataclasses.replace(lens, known=True)
     problem = dataclasses.replace(setting, lens=known)
     problem = problem.problem(NO_GRID, problem.free())
     noise = camera_noise(matches, options, 1e3, options.sigma_uv)
     from rcvd.recon.initialise import first_state
 
-    start, _ = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial)
+    start = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial).state
     began = time.process_time()
     ours, _ = minimise(problem, start, lambda _k: noise, Stop(50, 1e-6))
     our_time = time.process_time() - began
@@ -180,16 +200,22 @@ def main() -> None:
     parser.add_argument("--outliers", type=float, nargs="+", default=[0.0])
     parser.add_argument("--rule", default="paper")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-masks", action="store_true", help="movers are matched too")
     parser.add_argument("--paper", action="store_true", help="without free point depths")
     parser.add_argument("--scipy", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     options = SolverOptions(free_depths=not args.paper)
-    print("frames pairs seed outliers | ATE % focal % AbsRel before -> after | CPU s  peak GB")
+    print(
+        "frames pairs seed outliers | ATE % focal % (std) drift % AbsRel before -> after | "
+        "CPU s  peak GB"
+    )
     for frames in args.frames:
         for outliers in args.outliers:
             for seed in args.seeds:
-                sequence, z, matches = make(args.scene, frames, args.rule, outliers, seed)
+                sequence, z, matches = make(
+                    args.scene, frames, args.rule, outliers, seed, not args.no_masks
+                )
                 matches = matches.to(args.device)
                 began = time.process_time()
                 solution = solve(matches, options)
@@ -198,7 +224,9 @@ def main() -> None:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
                 print(
                     f"{frames:4d} {len(matches.pairs):5d} {seed:3d} {outliers:5.2f} | {ate:.4f} "
-                    f"{focal:+.3f} {before:.4f} -> {after:.4f} | {seconds:.2f} {peak:.2f}",
+                    f"{focal:+.3f} ({100 * solution.report['focal_std_share']:.2f}) "
+                    f"{scale_drift(sequence, solution):+.2f} {before:.4f} -> {after:.4f} | "
+                    f"{seconds:.2f} {peak:.2f}",
                     flush=True,
                 )
     if args.scipy:

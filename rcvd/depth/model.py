@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rcvd.depth.bundled import BundledDepth
 from rcvd.depth.constant import ConstantDepth
-from rcvd.errors import unknown
+from rcvd.depth.transformers_hub import any_transformers_depth, transformers_depth
+from rcvd.errors import UserError, unknown
 
 
 @runtime_checkable
@@ -45,23 +46,43 @@ class DepthModel(Protocol):
         ...
 
 
+HUB_MODELS = (
+    "depth_anything_v2_small",
+    "depth_anything_v2_base",
+    "depth_anything_v2_large",
+    "dpt_large",
+    "zoedepth",
+    "depth_pro",
+)
+# name -> constructor from a file or folder of weights (None: the model's own)
 DEPTH_MODELS: dict[str, Callable[[Path | None], DepthModel]] = {
     "bundled": BundledDepth,
     "constant": ConstantDepth,
+    "transformers": any_transformers_depth,
+    **{name: transformers_depth(name) for name in HUB_MODELS},
 }
 
 
 def load_depth(
-    name: str, device: torch.device | str = "cpu", weights: Path | None = None
+    name: str,
+    device: torch.device | str = "cpu",
+    weights: Path | None = None,
+    hub: str | None = None,
 ) -> DepthModel:
-    """The depth prior `name` on a device, with its own weights or those of a file.
+    """The depth prior `name` on a device, with its own weights, those of a file or folder, or (for
+    `transformers`) those of a name on the Hugging Face hub.
 
     Raises:
         UserError: the name is unknown, or the weights do not fit.
     """
     if name not in DEPTH_MODELS:
         raise unknown("depth model", name, DEPTH_MODELS)
-    model = DEPTH_MODELS[name](weights)
+    if hub is not None and name != "transformers":
+        raise UserError(f"depth.hub={hub} goes with depth.backend=transformers, not '{name}'")
+    if hub is not None and weights is None:
+        model = any_transformers_depth(hub)
+    else:
+        model = DEPTH_MODELS[name](weights)
     if isinstance(model, nn.Module):
         model.to(device).eval()
     return model

@@ -55,3 +55,9 @@ def stacked(flows: Sequence[Flow]) -> Flow:
         torch.stack([f.valid for f in flows]),
         torch.stack([f.confidence for f in flows]),
     )
+
+
+def unstacked(flow: Flow) -> list[Flow]:
+    """The flows of a batch, h x w each."""
+    parts = zip(flow.displacement, flow.valid, flow.confidence, strict=True)
+    return [Flow(*part) for part in parts]

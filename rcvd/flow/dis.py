@@ -37,6 +37,8 @@ class DisOptions:
 class DisFlow:
     """Flow backend `dis`."""
 
+    pairs_at_once = 1
+
     def __init__(
         self,
         device: torch.device,

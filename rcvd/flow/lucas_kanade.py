@@ -45,6 +45,8 @@ class LucasKanadeOptions:
 class LucasKanadeFlow:
     """Flow backend `lucas_kanade`."""
 
+    pairs_at_once = 1
+
     def __init__(
         self,
         device: torch.device,

@@ -11,11 +11,17 @@ from torch import Tensor
 from rcvd.errors import unknown
 from rcvd.flow.dis import DisFlow
 from rcvd.flow.lucas_kanade import LucasKanadeFlow
+from rcvd.flow.raft import raft
 
 
 @runtime_checkable
 class FlowModel(Protocol):
-    """Dense displacement from frames i to frames j."""
+    """Dense displacement from frames i to frames j.
+
+    pairs_at_once: how many pairs a call had best be given.
+    """
+
+    pairs_at_once: int
 
     def __call__(
         self,
@@ -34,6 +40,8 @@ class FlowModel(Protocol):
 FLOW_MODELS: dict[str, Callable[[torch.device, Path | None], FlowModel]] = {
     "dis": DisFlow,
     "lucas_kanade": LucasKanadeFlow,
+    "raft_small": raft("raft_small"),
+    "raft_large": raft("raft_large"),
 }
 
 

@@ -44,7 +44,7 @@ def feature_homography(
     """H with q ~ H p in pixels of this project, from SIFT matches; None where too few agree."""
     o = options or StartOptions()
     sift = cv2.SIFT.create(1000)
-    (points_i, words_i), (points_j, words_j) = (_features(sift, rgb) for rgb in (rgb_i, rgb_j))
+    (points_i, words_i), (points_j, words_j) = (sift_features(sift, rgb) for rgb in (rgb_i, rgb_j))
     if min(len(points_i), len(points_j)) < o.min_inliers:
         return None
     matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(words_i, words_j, k=2)
@@ -59,7 +59,7 @@ def feature_homography(
     return torch.from_numpy(matrix)
 
 
-def _features(sift: cv2.SIFT, rgb: Float[Tensor, "3 h w"]) -> tuple[np.ndarray, np.ndarray]:
+def sift_features(sift: cv2.SIFT, rgb: Float[Tensor, "3 h w"]) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n x 2, the top-left pixel's centre at (0.5, 0.5)) and descriptors."""
     levels = (rgb.detach().movedim(0, -1) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     found, words = sift.detectAndCompute(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), None)

@@ -76,7 +76,7 @@ ACTIONS: dict[str, ModelSpec] = {
     "toy_detector": ModelSpec(
         action_detector.ToyDetector,
         "toy: two frame rates and a region head",
-        (10, 64, 64),
+        (10, 48, 48),
         DETECTOR_INPUT,
         action_detector.BOX_INPUTS,
         6,

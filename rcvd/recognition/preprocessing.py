@@ -70,7 +70,7 @@ C3D_INPUT = Preprocessing(128, 2, mean=(90.25, 97.66, 101.41), scale=255.0, orde
 I3D_INPUT = Preprocessing(256, mean=(1.0, 1.0, 1.0), scale=2.0, flow_clip=20.0)
 PYTORCHVIDEO_INPUT = Preprocessing(256, 2, (0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 SLOW_INPUT = Preprocessing(256, 8, (0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
-DETECTOR_INPUT = Preprocessing(64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+DETECTOR_INPUT = Preprocessing(48, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 VIDEO_RESNET_INPUT = Preprocessing(
     128, 2, (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 )

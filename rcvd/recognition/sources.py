@@ -16,7 +16,7 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.geometry.warp import induced_flow
 from rcvd.recognition.data.frame_store import FrameStore
-from rcvd.recognition.data.sets import read_video, to_clip
+from rcvd.recognition.data.sets import mean_step, read_times, read_video, to_clip
 from rcvd.recognition.motion.stacking import drop_inconsistent, subtract_camera, subtract_mean
 from rcvd.scene import Scene
 
@@ -35,6 +35,11 @@ class ClipSource(ABC):
     @property
     def has_flow(self) -> bool:
         return True
+
+    @property
+    def frame_seconds(self) -> float:
+        """Mean time from frame to frame; 1 where it is not known, so that seconds are frames."""
+        return 1.0
 
     @abstractmethod
     def rgb(self, index: Sequence[int]) -> Float[Tensor, "3 t h w"]:
@@ -98,6 +103,10 @@ class VideoFrames(ClipSource):
         return read_video(self.path, self.start, self.end)
 
     @property
+    def frame_seconds(self) -> float:
+        return mean_step(read_times(self.path, self.start, self.end))
+
+    @property
     def n_frames(self) -> int:
         return len(self._frames)
 
@@ -124,6 +133,10 @@ class SceneFrames(ClipSource):
     @property
     def n_frames(self) -> int:
         return self.scene.n_frames
+
+    @property
+    def frame_seconds(self) -> float:
+        return mean_step(self.scene.times.tolist())
 
     def rgb(self, index: Sequence[int]) -> Float[Tensor, "3 t h w"]:
         return torch.stack([self.scene.rgb(k) for k in index], 1)

@@ -4,14 +4,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.linear import Free, System
+from rcvd.recon.blocks import BlockMatrix
+from rcvd.recon.free import Free
+from rcvd.recon.linear import System
 from rcvd.recon.state import Data
-from rcvd.recon.sums import add_blocks, sum_rows
+from rcvd.recon.sums import sum_rows
 
 
 def eliminate_points(
     system: System, data: Data, free: Free, damping: float
-) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"], Float[Tensor, "t s"]]:
+) -> tuple[BlockMatrix, Float[Tensor, "n"], Float[Tensor, "t s"]]:
     """Schur complement on the frames' blocks, its gradient, and 1 / the damped point Hessian.
 
     Frames with the same number of pairs are done together, as one batched product each.
@@ -19,8 +21,8 @@ def eliminate_points(
     t, b, _ = system.own.shape
     inverse = 1 / (system.point_hessian * (1 + damping)).clamp(min=1e-12)
     inverse = torch.where(system.point_hessian > 0, inverse, 0.0)
-    matrix, gradient = system.hessian.clone(), system.gradient.clone()
-    matrix.diagonal().mul_(1 + damping)
+    matrix = system.hessian.plus_diagonal(damping * system.hessian.diagonal())
+    gradient = system.gradient.clone()
     across = system.expand.transpose(1, 2)
     degree = torch.bincount(data.i, minlength=t)
     start = degree.cumsum(0) - degree
@@ -38,16 +40,11 @@ def eliminate_points(
             ],
             1,
         )
-        index = torch.cat(
-            [
-                frames[:, None] * b + block,
-                (data.j[pairs][..., None] * b + block).flatten(1),
-                shared.expand(len(frames), -1),
-            ],
-            1,
-        )
+        touched = torch.cat([frames[:, None], data.j[pairs]], 1)
+        index = (touched[..., None] * b + block).flatten(1)
+        index = torch.cat([index, shared.expand(len(frames), -1)], 1)
         scaled = columns * inverse[frames, None]
-        add_blocks(matrix, index, -(scaled @ columns.transpose(1, 2)))
+        matrix = matrix.plus(touched, -(scaled @ columns.transpose(1, 2)))
         reduced = scaled @ system.point_gradient[frames, :, None]
         gradient -= sum_rows(reduced.reshape(-1), index.reshape(-1), len(gradient))
     return matrix, gradient, inverse

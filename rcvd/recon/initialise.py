@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, rigid, transform_points
@@ -18,16 +18,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class InitialOptions:
-    """max_distance: frames apart of the pairs used. min_matches: fewer give no pose.
-
-    threshold: inlier distance in pixels. max_points: matches handed to the resection.
+    """min_matches: fewer give no pose. threshold: inlier distance in pixels. max_points: matches
+    handed to the resection. beside: pixels within which a point shares its neighbour's motion.
     """
 
-    max_distance: int = 1
     min_matches: int = 12
+    beside: float = 16.0
     threshold: float = 1.0
     max_points: int = 500
     iterations: int = 300
+
+
+@dataclass(frozen=True)
+class First:
+    """A first guess. lost: frames that found no pose and keep their predecessor's.
+
+    static: sampled points that the cameras explain in the step to the next frame, or that
+    lie beside such.
+    """
+
+    state: State
+    lost: list[int]
+    static: Bool[Tensor, "t s"]
 
 
 def first_state(
@@ -37,42 +49,83 @@ def first_state(
     aspect: float,
     options: InitialOptions,
     dtype: torch.dtype = torch.float64,
-) -> tuple[State, list[int]]:
+) -> First:
     """Cameras and log-scales chained through the clip at a given focal (fx, pixels).
 
-    Every frame is resected (PnP, RANSAC) on the points of its predecessors at their prior depth;
-    its log-scale is the median log ratio of their depth in it and its own prior. Also gives the
-    frames that found no pose and keep their predecessor's.
+    Every frame is resected (PnP, RANSAC) on the points of its predecessor at their prior depth;
+    its log-scale is the median log ratio of their depth in it and its own prior. Which points stood
+    still is carried along, so a mover that grows to half of the picture is not taken for the world.
     """
-    points = _camera_points(matches, focal, centre, aspect)
-    t = matches.n_frames
-    poses = torch.eye(4, dtype=torch.float64).repeat(t, 1, 1)
-    scale = torch.zeros(t, dtype=torch.float64)
-    camera = np.array(
-        [[focal, 0, centre[0] - 0.5], [0, focal * aspect, centre[1] - 0.5], [0, 0, 1]]
-    )
-    pairs = matches.pairs.cpu()
-    lost = []
-    for j in range(1, t):
-        poses[j], scale[j] = poses[j - 1], scale[j - 1]
-        near = (pairs[:, 1] == j) & (pairs[:, 0] < j) & (pairs[:, 0] >= j - options.max_distance)
-        found = [_gather(matches, points, poses, scale, p) for p in near.nonzero()[:, 0].tolist()]
-        if not found:
-            lost.append(j)
-            continue
-        world, pixels, log_z, known = (torch.cat(x) for x in zip(*found, strict=True))
-        pose = _resect(world, pixels, camera, poses[j - 1], options)
-        if pose is None:
-            lost.append(j)
-            continue
-        poses[j] = pose
-        depth = transform_points(invert(pose), world)[:, 2]
-        use = known & (depth > 0)
+    chain = _Chain(matches, focal, centre, aspect, options)
+    for j in range(1, matches.n_frames):
+        chain.add(j)
+    if chain.lost:
+        log.warning("no first pose for frames %s: they start at their predecessor's", chain.lost)
+    state = _state(matches, chain.poses, chain.scale, focal, dtype)
+    return First(state, chain.lost, chain.static.to(matches.xy_i.device))
+
+
+class _Chain:
+    """Poses, scales and static points frame after frame, on the CPU."""
+
+    def __init__(
+        self,
+        matches: Matches,
+        focal: float,
+        centre: tuple[float, float],
+        aspect: float,
+        options: InitialOptions,
+    ) -> None:
+        self.matches, self.options = matches.to("cpu"), options
+        self.points = _camera_points(self.matches, focal, centre, aspect)
+        self.camera = camera_matrix(focal, centre, aspect)
+        t = matches.n_frames
+        self.poses = torch.eye(4, dtype=torch.float64).repeat(t, 1, 1)
+        self.scale = torch.zeros(t, dtype=torch.float64)
+        self.static = torch.ones(matches.log_z_i.shape, dtype=torch.bool)
+        self.lost: list[int] = []
+        self.pair_at = {(i, j): p for p, (i, j) in enumerate(self.matches.pairs.tolist())}
+
+    def add(self, j: int) -> None:
+        """Place frame j by its predecessor, whose pose it keeps where that fails."""
+        i, m = j - 1, self.matches
+        self.poses[j], self.scale[j] = self.poses[i], self.scale[i]
+        p = self.pair_at.get((i, j))
+        keep = m.confidence[p] > 0 if p is not None else torch.zeros_like(self.static[i])
+        known = keep & self.static[i]
+        trusted = known if int(known.sum()) >= self.options.min_matches else keep
+        world = transform_points(self.poses[i], self.points[i] * self.scale[i].exp())
+        pixels = m.xy_j[p].double() if p is not None else world[:, :2]
+        pose = resect(world[trusted], pixels[trusted], self.camera, self.options)
+        if pose is None or p is None:
+            self.lost.append(j)
+            return
+        self.poses[j] = pose
+        seen = transform_points(invert(pose), world)
+        still = keep & self._fits(seen, pixels)
+        use = still & m.z_known_j[p]
         if use.any():
-            scale[j] = (depth[use].log() - log_z[use]).median()
-    if lost:
-        log.warning("no first pose for frames %s: they start at their predecessor's", lost)
-    return _state(matches, poses, scale, focal, dtype), lost
+            self.scale[j] = (seen[use, 2].log() - m.log_z_j[p][use].double()).median()
+        self._carry(i, j, pixels, keep, still)
+
+    def _fits(self, seen: Float[Tensor, "s 3"], pixels: Float[Tensor, "s 2"]) -> Bool[Tensor, "s"]:
+        """Points in front of the camera whose projection lies within twice the threshold."""
+        focal = torch.tensor([self.camera[0, 0], self.camera[1, 1]])
+        centre = torch.tensor([self.camera[0, 2], self.camera[1, 2]]) + 0.5
+        flat = seen[:, :2] / seen[:, 2:].clamp(min=1e-9) * focal + centre
+        return (seen[:, 2] > 0) & ((flat - pixels).norm(dim=1) < 2 * self.options.threshold)
+
+    def _carry(self, i: int, j: int, pixels: Tensor, keep: Tensor, still: Tensor) -> None:
+        """Notes which points of i stood still, and hands it on to the points of j beside them."""
+        self.static[i] &= still | ~keep
+        if not bool(keep.any()):
+            return
+        distance, nearest = torch.cdist(self.matches.xy_i[j].double(), pixels[keep]).topk(
+            min(3, int(keep.sum())), largest=False
+        )
+        moves = ~still[keep][nearest]
+        beside = distance[:, 0] < self.options.beside
+        self.static[j] = ~(beside & (2 * moves.sum(1) > moves.shape[1]))
 
 
 def _state(
@@ -101,27 +154,15 @@ def _camera_points(
     return torch.cat([xy * z[..., None], z[..., None]], -1)
 
 
-def _gather(
-    matches: Matches,
-    points: Float[Tensor, "t s 3"],
-    poses: Float[Tensor, "t 4 4"],
-    scale: Float[Tensor, "t"],
-    pair: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """World points, their pixels in j, and the prior of j there, of one pair's matches."""
-    i = int(matches.pairs[pair, 0])
-    keep = matches.confidence[pair].cpu() > 0
-    world = transform_points(poses[i], points[i][keep] * scale[i].exp())
-    chosen = (matches.xy_j[pair], matches.log_z_j[pair], matches.z_known_j[pair])
-    pixels, log_z, known = (x.cpu()[keep] for x in chosen)
-    return world, pixels.double(), log_z.double(), known
+def camera_matrix(focal: float, centre: tuple[float, float], aspect: float) -> np.ndarray:
+    """The pinhole matrix for OpenCV, whose pixel centres are whole numbers."""
+    return np.array([[focal, 0, centre[0] - 0.5], [0, focal * aspect, centre[1] - 0.5], [0, 0, 1]])
 
 
-def _resect(
+def resect(
     world: Float[Tensor, "n 3"],
     pixels: Float[Tensor, "n 2"],
     camera: np.ndarray,
-    start: Float[Tensor, "4 4"],
     options: InitialOptions,
 ) -> Float[Tensor, "4 4"] | None:
     """world_from_cam by PnP in RANSAC, then on the inliers; None where it finds none."""

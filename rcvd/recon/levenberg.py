@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import se3_exp
-from rcvd.recon.linear import Free, System, linearise
+from rcvd.recon.free import Free
+from rcvd.recon.linear import System, linearise
 from rcvd.recon.noise import Noise, pair_cost, prior_cost
 from rcvd.recon.priors import WeakPriors
 from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals

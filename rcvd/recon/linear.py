@@ -6,13 +6,15 @@ complement. Sums over points are matrix products of one pair; sums over pairs go
 fixed order on every device.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
+from rcvd.recon.blocks import BlockMatrix
+from rcvd.recon.free import Free, block_index
 from rcvd.recon.noise import Noise, pair_weights, prior_weight
 from rcvd.recon.residuals import (
     CameraPoints,
@@ -23,42 +25,7 @@ from rcvd.recon.residuals import (
     relative_adjoint,
 )
 from rcvd.recon.state import Data, State, shift_slope
-from rcvd.recon.sums import add_blocks, sum_rows
-
-
-@dataclass(frozen=True)
-class Free:
-    """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
-
-    cameras: poses, focal and k1 at all; translation: of the poses. Without cameras a frame's block
-    holds its log-scale and shift only.
-    """
-
-    focal: str = "shared"
-    k1: bool = False
-    shift: bool = False
-    translation: bool = True
-    cameras: bool = True
-
-    @property
-    def block(self) -> int:
-        """Unknowns of a frame: pose, log-scale, shift, focal."""
-        return self.scale + 1 + self.shift + self.zooms
-
-    @property
-    def shared(self) -> int:
-        """Unknowns of the clip."""
-        return self.cameras * ((self.focal == "shared") + self.k1)
-
-    @property
-    def scale(self) -> int:
-        """Place of the log-scale in a frame's block; the shift follows it, the focal is last."""
-        return 6 if self.cameras else 0
-
-    @property
-    def zooms(self) -> bool:
-        """Whether every frame has its own focal."""
-        return self.cameras and self.focal == "zoom"
+from rcvd.recon.sums import sum_rows
 
 
 @dataclass(frozen=True)
@@ -66,17 +33,15 @@ class System:
     """Normal equations at one state, before damping.
 
     expand: local columns of a pair to (block of i, block of j, shared). hessian, gradient: of the
-    frames' blocks and the shared unknowns, points not yet eliminated; pair_gradient: its share of
-    every pair, by local columns. cross: derivative products of
+    frames' blocks and the shared unknowns, points not yet eliminated. cross: derivative products of
     local columns and point depths. own: the prior rows' products of a frame's block and its points.
     point_hessian, point_gradient: of the points. z_rows, z_depth, z_root: whitened local columns,
     depth derivative and root weight of e_z; prior_root: of the prior rows. grid_gradient likewise.
     """
 
     expand: Float[Tensor, "p c e"]
-    hessian: Float[Tensor, "n n"]
+    hessian: BlockMatrix
     gradient: Float[Tensor, "n"]
-    pair_gradient: Float[Tensor, "p c 1"]
     cross: Float[Tensor, "p c s"]
     own: Float[Tensor, "t b s"]
     point_hessian: Float[Tensor, "t s"]
@@ -117,12 +82,11 @@ def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     own = columns * weight_p[:, None]
     expand = _expansion(data, state, free)
     hessian, gradient = _assemble(data, pairs.hessian, pairs.gradient, expand, free, t)
-    _add_prior(hessian, gradient, own, columns, offset)
+    hessian, gradient = _with_prior(hessian, gradient, own, columns, offset)
     return System(
         expand=expand,
         hessian=hessian,
         gradient=gradient,
-        pair_gradient=pairs.gradient,
         cross=pairs.cross,
         own=own,
         point_hessian=sum_rows(pairs.depth_hessian, data.i, t) + weight_p,
@@ -157,6 +121,42 @@ def _pair_products(
         z_depth=depth[:, 2],
         z_root=root_z,
         z_pull=root_z * error[:, 2],
+    )
+
+
+@dataclass(frozen=True)
+class MatchPulls:
+    """What every match by itself adds to the gradient, by a pair's local columns and by depth.
+
+    along, along_depth: the same were its residual one standard deviation along its displacement.
+    """
+
+    columns: Float[Tensor, "p c s"]
+    depth: Float[Tensor, "p s"]
+    along: Float[Tensor, "p c s"]
+    along_depth: Float[Tensor, "p s"]
+
+
+def pair_pulls(
+    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
+) -> MatchPulls:
+    """The pulls of single matches, robust weights included."""
+    residuals, jacobians = pair_jacobians(data, state, points)
+    weight_uv, weight_z = pair_weights(data, residuals, noise)
+    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
+    rows = _columns(data, state, jacobians, free, root_uv, root_z)
+    depth = torch.cat(
+        [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
+    )
+    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
+    shift = data.xy_j - data.xy_i[data.i]
+    length = shift.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
+    along = noise.sigma_uv * root_uv[:, None] * shift / length
+    return MatchPulls(
+        columns=(rows * error[:, None]).sum(2),
+        depth=(depth * error).sum(1),
+        along=(rows[:, :, :2] * along[:, None]).sum(2),
+        along_depth=(depth[:, :2] * along).sum(1),
     )
 
 
@@ -233,21 +233,6 @@ def _expansion(data: Data, state: State, free: Free) -> Float[Tensor, "p c e"]:
     return out
 
 
-def block_index(data: Data, free: Free, n_frames: int) -> Int[Tensor, "p e"]:
-    """Global unknowns of a pair's (block of i, block of j, shared)."""
-    b = free.block
-    block = torch.arange(b, device=data.i.device)
-    shared = n_frames * b + torch.arange(free.shared, device=data.i.device)
-    return torch.cat(
-        [
-            data.i[:, None] * b + block,
-            data.j[:, None] * b + block,
-            shared.expand(len(data.i), -1),
-        ],
-        1,
-    )
-
-
 def _assemble(
     data: Data,
     hessian: Float[Tensor, "p c c"],
@@ -255,25 +240,27 @@ def _assemble(
     expand: Float[Tensor, "p c e"],
     free: Free,
     n_frames: int,
-) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
+) -> tuple[BlockMatrix, Float[Tensor, "n"]]:
     """Global normal equations of the pairs' rows."""
     n = n_frames * free.block + free.shared
     index = block_index(data, free, n_frames)
     across = expand.transpose(1, 2)
-    out = hessian.new_zeros(n, n)
-    add_blocks(out, index, across @ hessian @ expand)
+    zeros = BlockMatrix.zeros(data.structure.pattern, free.block, free.shared, hessian)
+    out = zeros.plus(torch.stack([data.i, data.j], 1), across @ hessian @ expand)
     return out, sum_rows((across @ gradient).reshape(-1), index.reshape(-1), n)
 
 
-def _add_prior(
-    hessian: Float[Tensor, "n n"],
+def _with_prior(
+    hessian: BlockMatrix,
     gradient: Float[Tensor, "n"],
     own: Float[Tensor, "t b s"],
     columns: Float[Tensor, "t b s"],
     offset: Float[Tensor, "t s"],
-) -> None:
-    """Adds the prior rows to the frames' diagonal blocks."""
+) -> tuple[BlockMatrix, Float[Tensor, "n"]]:
+    """The normal equations with the prior rows, which touch the frames' own blocks."""
     t, b, _ = own.shape
-    index = torch.arange(t * b, device=own.device).reshape(t, b)
-    add_blocks(hessian, index, own @ columns.transpose(1, 2))
-    gradient[: t * b] += (own @ offset[..., None]).reshape(-1)
+    blocks = hessian.blocks.clone()
+    blocks[hessian.pattern.diagonal] += own @ columns.transpose(1, 2)
+    pull = gradient.clone()
+    pull[: t * b] += (own @ offset[..., None]).reshape(-1)
+    return replace(hessian, blocks=blocks), pull

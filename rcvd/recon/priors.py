@@ -1,4 +1,4 @@
-"""Weak priors of the joint solve, and the gauge."""
+"""Weak priors of the joint solve."""
 
 from dataclasses import dataclass, replace
 
@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.linear import Free, System
+from rcvd.recon.free import Free
+from rcvd.recon.linear import System
 from rcvd.recon.state import State
-from rcvd.recon.sums import add_blocks
+from rcvd.recon.sums import sum_rows
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class WeakPriors:
         if free.focal == "shared":
             cost = cost + ((state.log_focal[0] - self.log_focal) / self.sigma_focal).square()
         if free.focal == "zoom":
-            cost = cost + ((state.log_focal.mean() - self.log_focal) / self.sigma_focal).square()
+            off = (state.log_focal - self.log_focal) / self.sigma_focal
+            cost = cost + off.square().mean()
             bend = _second_difference(state.log_focal[:, None])
             cost = cost + bend.square().sum() / self.sigma_zoom**2
         if free.k1:
@@ -44,64 +46,57 @@ class WeakPriors:
         return cost
 
     def add_to(self, system: System, state: State, free: Free) -> System:
-        """The system with the priors' and the gauge's rows added."""
-        hessian, gradient = system.hessian.clone(), system.gradient.clone()
+        """The system with the priors' rows added."""
         t, b = len(state.log_scale), free.block
-        block = torch.arange(t, device=hessian.device) * b
-        if free.cameras:
-            self._add_cameras(hessian, gradient, state, free, block)
+        gradient = system.gradient.clone()
+        weight = torch.zeros_like(gradient)
         if free.shift:
-            shift = block + free.scale + 1
-            hessian[shift, shift] += self.sigma_shift**-2
+            shift = torch.arange(t, device=gradient.device) * b + free.scale + 1
+            weight[shift] = self.sigma_shift**-2
             gradient[shift] += state.shift * self.sigma_shift**-2
-        scale = block + free.scale
-        pull = hessian[scale, scale].mean().clamp(min=1.0) / t
-        hessian[scale[:, None], scale[None]] += pull
-        return replace(system, hessian=hessian, gradient=gradient)
+        if free.cameras:
+            self._focal(weight, gradient, state, free)
+        system = replace(system, hessian=system.hessian.plus_diagonal(weight), gradient=gradient)
+        return self._with_bends(system, state, free) if free.cameras and t > 2 else system
 
-    def _add_cameras(
-        self, hessian: Tensor, gradient: Tensor, state: State, free: Free, block: Tensor
-    ) -> None:
-        """The priors of path, focal and distortion."""
-        t, b = len(block), free.block
-        self._add_path(hessian, gradient, state, block)
+    def _focal(self, weight: Tensor, gradient: Tensor, state: State, free: Free) -> None:
+        """Adds the priors of focal and distortion, which touch one unknown each."""
+        t, b = len(state.log_scale), free.block
         if free.focal == "shared":
-            hessian[t * b, t * b] += self.sigma_focal**-2
+            weight[t * b] = self.sigma_focal**-2
             gradient[t * b] += (state.log_focal[0] - self.log_focal) * self.sigma_focal**-2
-        if free.focal == "zoom":
-            self._add_zoom(hessian, gradient, state, block + b - 1)
+        if free.zooms:
+            own = slice(b - 1, t * b, b)
+            weight[own] = self.sigma_focal**-2 / t
+            gradient[own] += (state.log_focal - self.log_focal) * self.sigma_focal**-2 / t
         if free.k1:
-            hessian[-1, -1] += self.sigma_k1**-2
+            weight[-1] = self.sigma_k1**-2
             gradient[-1] += state.k1 * self.sigma_k1**-2
 
-    def _add_path(self, hessian: Tensor, gradient: Tensor, state: State, block: Tensor) -> None:
-        """Second difference of centres; a centre moves by R_i times its frame's translation."""
-        t = len(block)
-        if t < 3:
-            return
-        middle = torch.arange(1, t - 1, device=block.device)
+    def _with_bends(self, system: System, state: State, free: Free) -> System:
+        """Second differences; a centre moves by R_i times its frame's translation."""
+        t, b = len(state.log_scale), free.block
+        middle = torch.arange(1, t - 1, device=state.log_scale.device)
         frames = torch.stack([middle - 1, middle, middle + 1], 1)
-        factor = state.log_scale.new_tensor([1.0, -2.0, 1.0]) / self.sigma_path
-        rows = (state.world_from_cam[frames, :3, :3] * factor[:, None, None]).transpose(1, 2)
-        rows = rows.flatten(2)
-        axes = torch.arange(3, device=block.device)
-        index = (block[frames][..., None] + axes).flatten(1)
+        factor = state.log_scale.new_tensor([1.0, -2.0, 1.0])
+        rows = factor.new_zeros(t - 2, 3 + free.zooms, 3, b)
+        turned = state.world_from_cam[frames, :3, :3] * (factor / self.sigma_path)[:, None, None]
+        rows[:, :3, :, :3] = turned.transpose(1, 2)
         bend = _second_difference(state.world_from_cam[:, :3, 3]) / self.sigma_path
-        add_blocks(hessian, index, rows.transpose(1, 2) @ rows)
-        pull = (rows.transpose(1, 2) @ bend[..., None]).reshape(-1)
-        gradient.index_put_((index.reshape(-1),), pull, accumulate=True)
-
-    def _add_zoom(self, hessian: Tensor, gradient: Tensor, state: State, index: Tensor) -> None:
-        t = len(index)
-        rows = torch.zeros(t - 1, t, dtype=hessian.dtype, device=hessian.device)
-        rows[0] = 1 / (t * self.sigma_focal)
-        k = torch.arange(t - 2, device=index.device)
-        for step, factor in enumerate((1.0, -2.0, 1.0)):
-            rows[k + 1, k + step] = factor / self.sigma_zoom
-        residual = rows @ state.log_focal
-        residual[0] = (state.log_focal.mean() - self.log_focal) / self.sigma_focal
-        hessian[index[:, None], index[None]] += rows.T @ rows
-        gradient[index] += rows.T @ residual
+        if free.zooms:
+            rows[:, 3, :, -1] = factor / self.sigma_zoom
+            change = _second_difference(state.log_focal[:, None]) / self.sigma_zoom
+            bend = torch.cat([bend, change], 1)
+        flat = rows.flatten(2)
+        local = torch.nn.functional.pad(flat.transpose(1, 2) @ flat, (0, free.shared) * 2)
+        pull = (flat.transpose(1, 2) @ bend[..., None]).reshape(-1)
+        block = torch.arange(b, device=frames.device)
+        index = (frames[..., None] * b + block).reshape(-1)
+        return replace(
+            system,
+            hessian=system.hessian.plus(frames, local),
+            gradient=system.gradient + sum_rows(pull, index, len(system.gradient)),
+        )
 
 
 def _second_difference(values: Float[Tensor, "t n"]) -> Float[Tensor, "r n"]:

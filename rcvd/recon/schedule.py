@@ -12,22 +12,27 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from rcvd.geometry.grid import grid_size, resample_grid
+from rcvd.recon.free import Free
+from rcvd.recon.fronts import Structure
 from rcvd.recon.levenberg import Problem, Stop, minimise
-from rcvd.recon.linear import Free, linearise
+from rcvd.recon.linear import linearise
 from rcvd.recon.matches import Matches
 from rcvd.recon.noise import Noise
 from rcvd.recon.options import PRECISION, Lens, SolverOptions
 from rcvd.recon.priors import WeakPriors
 from rcvd.recon.residuals import pair_residuals, prior_residuals
+from rcvd.recon.spans import stiffened
 from rcvd.recon.state import State, prepare
 from rcvd.recon.stiffness import stiffness
 
 GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
 REACHES = (4, 16)  # frames apart of the pairs that the start takes in first
 START_STEPS = 4
+SETTLE_STEPS = 3
 FROZEN = 1e-3  # standard deviation of an offset that is not free
 DEPTH_STEPS, DEPTH_TOLERANCE = 4, 3e-3  # of a grid level with the cameras held
 ANNEALING = 8  # steps over which a kernel narrows
@@ -41,9 +46,10 @@ class Setting:
     matches: Matches
     lens: Lens
     options: SolverOptions
+    structure: Structure
     levels: list[dict[str, Any]] = field(default_factory=list)
 
-    def free(self, **changes: bool) -> Free:
+    def free(self, **changes: Any) -> Free:
         """The unknowns that the options ask for."""
         o = self.options
         focal = "fixed" if self.lens.known else o.focal
@@ -53,7 +59,9 @@ class Setting:
         """The problem on a grid named long x short side."""
         shape = grid_size(*grid, self.matches.size)
         o = self.options
-        data = prepare(self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION)
+        data = prepare(
+            self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION, self.structure
+        )
         share = o.smoothness * stiff_share
         stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)
         priors = WeakPriors(
@@ -65,6 +73,16 @@ class Setting:
             sigma_path=1.0,
         )
         return Problem(data, stiff, priors, free)
+
+    def keeping(self, static: Bool[Tensor, "t s"]) -> "Setting":
+        """The same without the matches of points that do not stand still."""
+        keep = static[self.matches.pairs[:, 0]]
+        matches = replace(
+            self.matches,
+            confidence=self.matches.confidence * keep,
+            z_known_j=self.matches.z_known_j & keep,
+        )
+        return replace(self, matches=matches)
 
     def run(
         self,
@@ -146,6 +164,13 @@ def cameras(
     return setting.run(name, problem, state, noise, stop)
 
 
+def settle(setting: Setting, state: State, sigma_uv: float) -> State:
+    """Point depths and scales for cameras that are held, so that points can be judged."""
+    noise = camera_noise(setting.matches, setting.options, setting.options.width_uv[1], sigma_uv)
+    problem = setting.problem(NO_GRID, setting.free(cameras=False))
+    return setting.run("points", problem, state, _always(noise), Stop(SETTLE_STEPS, 1e-2))
+
+
 def flow_error(setting: Setting, state: State) -> float:
     """Robust standard deviation of the flow in pixels, along one axis, within bounds."""
     problem = setting.problem(NO_GRID, setting.free())
@@ -158,9 +183,15 @@ def flow_error(setting: Setting, state: State) -> float:
 
 
 def depths(
-    setting: Setting, state: State, sigma_uv: float, grids: tuple[tuple[int, int], ...]
+    setting: Setting,
+    state: State,
+    sigma_uv: float,
+    grids: tuple[tuple[int, int], ...],
+    fallen: tuple[int, ...] = (),
 ) -> tuple[State, float]:
     """Scales, grids and point depths from coarse to fine, the cameras held.
+
+    fallen: frames that keep the prior's depth under one scale.
 
     Also gives the prior's error left over, measured on the points that the flow has measured.
     Without free depths the cameras move too: the paper's joint solve.
@@ -170,6 +201,7 @@ def depths(
     sigma = high
     for grid in grids:
         problem = setting.problem(grid, setting.free(cameras=not options.free_depths))
+        problem = replace(problem, stiff=stiffened(problem.stiff, fallen))
         shape = grid_size(*grid, setting.matches.size)
         state = replace(state, grid=resample_grid(state.grid, shape))
         width = options.kernel_sigmas * sigma_uv
@@ -188,26 +220,3 @@ def _prior_error(problem: Problem, state: State, noise: Noise, default: float) -
     measured = system.point_hessian > 5 / noise.sigma_prior**2
     offsets = prior_residuals(problem.data, state)[measured & problem.data.valid_i].abs()
     return 1.4826 * float(offsets.median()) if len(offsets) > 100 else default
-
-
-def thinned(setting: Setting) -> Setting:
-    """The same with every n-th point."""
-    every = torch.ones(len(setting.matches.pairs), dtype=torch.bool)
-    return replace(setting, matches=setting.matches.select(every, setting.options.thin))
-
-
-def thin_state(state: State, every: int) -> State:
-    """The state of every n-th point."""
-    return replace(state, log_z=state.log_z[:, ::every])
-
-
-def all_points(few: Setting, state: State, setting: Setting) -> State:
-    """A thinned state with all points, each at the offset of its sampled neighbour.
-
-    Neighbours share much of the prior's error.
-    """
-    every = setting.options.thin
-    offset = state.log_z - few.matches.log_z_i.to(state.log_z) - state.log_scale[:, None]
-    log_z = setting.matches.log_z_i.to(state.log_z) + state.log_scale[:, None]
-    offset = offset.repeat_interleave(every, 1)[:, : log_z.shape[1]]
-    return replace(state, log_z=log_z + offset)

@@ -6,6 +6,7 @@ gauge replaces the per-frame scale prior, and the robust kernel is annealed.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,26 +15,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.recon.diagnostics import pair_figures, residual_report, uncertainty
+from rcvd.recon.begin import begin, finish_cameras
+from rcvd.recon.diagnostics import pair_figures, residual_report
+from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
+from rcvd.recon.judging import judged
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
-from rcvd.recon.residuals import pair_residuals, prior_residuals
-from rcvd.recon.schedule import (
-    GRIDS,
-    NO_GRID,
-    Setting,
-    all_points,
-    camera_noise,
-    cameras,
-    depths,
-    flow_error,
-    start,
-    thin_state,
-    thinned,
-)
+from rcvd.recon.residuals import prior_residuals
+from rcvd.recon.schedule import GRIDS, NO_GRID, Setting, camera_noise, cameras, depths
+from rcvd.recon.spans import bridge_spans, held_frames
 from rcvd.recon.state import State
-from rcvd.recon.verdict import NO_PARALLAX, Verdict, frame_best, is_still, judge
+from rcvd.recon.uncertainty import Uncertainty, uncertainty
+from rcvd.recon.verdict import Verdict, is_still
 from rcvd.types import Cameras, Deformation
 
 __all__ = ["Solution", "SolverOptions", "solve"]
@@ -58,6 +52,18 @@ class Solution:
     report: dict[str, Any]
     state: State
 
+    def to(self, device: torch.device | str) -> "Solution":
+        """The same solution on another device."""
+
+        def moved(x: Any) -> Any:
+            return replace(
+                x, **{k: v.to(device) for k, v in vars(x).items() if isinstance(v, Tensor)}
+            )
+
+        whole = moved(self)
+        parts = {k: moved(getattr(self, k)) for k in ("cameras", "deformation", "state")}
+        return replace(whole, **parts)
+
 
 def solve(
     matches: Matches,
@@ -74,96 +80,73 @@ def solve(
     options = options or SolverOptions()
     tell = progress or (lambda _what, _share: None)
     lens = lens_of(matches.size, options, intrinsics)
-    setting = Setting(matches, lens, options)
+    structure = structure_of(matches.pairs, matches.n_frames)
+    setting = Setting(matches, lens, options, structure)
     tell("first cameras", 0.0)
-    state, lost = first_state(
-        matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION
-    )
-    state = replace(state, k1=torch.full_like(state.k1, k1))
+    first = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION)
+    state = replace(first.state, k1=torch.full_like(first.state.k1, k1))
     tell("start", 0.1)
-    few = thinned(setting)
-    state = start(few, thin_state(state, options.thin))
-    moves = _verdict(few, state, options.thin).name != NO_PARALLAX
-    state = state if moves else _without_translation(few.matches, state)
-    free = setting.free(translation=moves)
-    widths = options.width_uv
-    state = cameras(few, state, "cameras, thinned", widths, options.sigma_uv, free)
-    state = all_points(few, state, setting)
+    begun = begin(setting, state, first.static)
     tell("cameras", 0.3)
-    sigma_uv = flow_error(setting, state)
-    width = options.kernel_sigmas * sigma_uv
-    state = cameras(setting, state, "cameras", (width, width), sigma_uv, free)
-    sigma_uv = flow_error(setting, state)
-    verdict = _verdict(setting, state, 1)
+    state, setting, sigma_uv = finish_cameras(setting, begun)
+    spread = _spread(setting, state, sigma_uv, begun.held)
+    verdict = judged(setting, state, sigma_uv, spread, begun.moves)
+    held = begun.held or held_frames(verdict)
+    if begun.moves and held:
+        state = bridge_spans(state, verdict)
+        width = options.kernel_sigmas * sigma_uv
+        free = setting.free(held=held)
+        state = cameras(setting, state, "fallen spans", (width, width), sigma_uv, free)
     tell("depths", 0.7)
-    grids = tuple(grid for grid in GRIDS if grid[0] <= options.grid[0]) if moves else (NO_GRID,)
-    state, sigma = depths(setting, state, sigma_uv, grids)
+    grids = tuple(grid for grid in GRIDS if grid[0] <= options.grid[0])
+    state, sigma = depths(
+        setting, state, sigma_uv, grids if begun.moves else (NO_GRID,), held if begun.moves else ()
+    )
     tell("figures", 0.9)
-    return _solution(setting, state, sigma_uv, sigma, verdict, lost)
+    facts = {
+        "flow_error_px": round(sigma_uv, 4),
+        "sigma_prior": sigma,
+        "frames_without_first_pose": first.lost,
+        "restarted_frames": begun.restarted,
+        "trimmed_pairs": matches.pairs[begun.trimmed].tolist(),
+    }
+    return _solution(setting, state, spread, verdict, facts)
 
 
-def _verdict(setting: Setting, state: State, thinning: int) -> Verdict:
-    """The verdict on a state of every `thinning`-th point."""
-    data = setting.problem(NO_GRID, setting.free()).data
-    figures = pair_figures(data, state)
-    t, frames = setting.matches.n_frames, (data.i, data.j)
-    residuals = pair_residuals(data, state).uv.square().sum(1).sqrt()[data.confidence > 0]
-    typical = float(residuals.median()) if len(residuals) else 0.0
-    return judge(
-        frame_best(figures.parallax, frames, t),
-        frame_best(figures.count * figures.inliers * thinning, frames, t),
-        typical,
-        setting.options.verdict,
-    )
-
-
-def _without_translation(matches: Matches, state: State) -> State:
-    """A camera that only turns, or stands still: no translations, the prior's depth."""
-    world_from_cam = state.world_from_cam.clone()
-    world_from_cam[:, :3, 3] = 0
-    return replace(
-        state,
-        world_from_cam=world_from_cam,
-        log_z=matches.log_z_i.to(state.log_z) + state.log_scale[:, None],
-    )
+def _spread(setting: Setting, state: State, sigma_uv: float, held: tuple[int, ...]) -> Uncertainty:
+    """Standard deviations of the cameras on all points."""
+    options = setting.options
+    noise = camera_noise(setting.matches, options, options.kernel_sigmas * sigma_uv, sigma_uv)
+    return uncertainty(setting.problem(NO_GRID, setting.free(held=held)), state, noise)
 
 
 def _solution(
-    setting: Setting,
-    state: State,
-    sigma_uv: float,
-    sigma: float,
-    verdict: Verdict,
-    lost: list[int],
+    setting: Setting, state: State, spread: Uncertainty, verdict: Verdict, facts: dict[str, Any]
 ) -> Solution:
     matches, lens, options = setting.matches, setting.lens, setting.options
-    moves = verdict.name != NO_PARALLAX
-    camera_problem = setting.problem(NO_GRID, setting.free(translation=moves))
-    data = camera_problem.data
-    still = not moves and is_still(
+    grid = (max(state.grid.shape[1:]), min(state.grid.shape[1:]))
+    data = setting.problem(grid, setting.free()).data
+    still = not verdict.solved and is_still(
         matches.xy_j - matches.xy_i[data.i], matches.confidence > 0, options.verdict.still
     )
     if still:
         eye = torch.eye(4).to(state.world_from_cam)
         state = replace(state, world_from_cam=eye.expand_as(state.world_from_cam).clone())
-    grid = (max(state.grid.shape[1:]), min(state.grid.shape[1:]))
-    data = setting.problem(grid, setting.free()).data
-    figures = pair_figures(data, state)
-    plain = replace(state, grid=torch.zeros_like(state.grid[:, :1, :1]))
-    noise = camera_noise(matches, options, options.kernel_sigmas * sigma_uv, sigma_uv)
-    spread = uncertainty(camera_problem, plain, noise)
-    report = residual_report(data, state, figures) | {
+    report = residual_report(data, state, pair_figures(data, state)) | {
         "verdict": verdict.name,
+        "solved": verdict.solved,
         "spans": [list(span) for span in verdict.spans],
         "levels": setting.levels,
-        "flow_error_px": round(sigma_uv, 4),
         "focal_px": float(state.log_focal.mean().exp()),
         "focal_known": lens.known,
         "focal_std_share": spread.focal,
+        "focal_observable": lens.known or spread.focal < options.verdict.max_focal_std,
+        "k1": float(state.k1),
+        "k1_std": spread.k1,
         "centre_std_of_path": [round(x, 7) for x in spread.centres.tolist()],
-        "sigma_prior": sigma,
-        "frames_without_first_pose": lost,
+        "angle_std_deg": [round(math.degrees(x), 5) for x in spread.angles.tolist()],
     }
+    report |= facts
     return Solution(
         cameras=_cameras(state, lens, matches.size),
         deformation=Deformation(state.grid + state.log_scale[:, None, None]),

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rcvd.geometry.grid import bilinear_weights
+from rcvd.recon.fronts import Structure
 from rcvd.recon.matches import Matches
 
 CHUNK_CPU, CHUNK_CUDA = 1 << 14, 1 << 21  # matches worked on at once
@@ -39,7 +40,7 @@ class Data:
     aspect: fy / fx; y coordinates are divided by it, so one focal serves both axes. disparity_i,
     disparity_j: the prior's disparity in units of the frame's median, for the shift's derivative.
     vertex_i, weight_i: bilinear grid lookup at the source pixels; vertex_j, weight_j: at targets,
-    with vertices numbered over all frames.
+    with vertices numbered over all frames. structure: which frames share points.
     """
 
     i: Int[Tensor, "p"]
@@ -58,6 +59,7 @@ class Data:
     vertex_j: Int[Tensor, "p s 4"]
     weight_j: Float[Tensor, "p s 4"]
     aspect: float
+    structure: Structure
 
     def chunks(self) -> Iterator["Data"]:
         """The same frames with some of the pairs at a time, sized for the processor's cache."""
@@ -87,8 +89,9 @@ def prepare(
     aspect: float,
     grid: tuple[int, int],
     dtype: torch.dtype,
+    structure: Structure,
 ) -> Data:
-    """The solver's data for one grid of (rows, columns)."""
+    """The solver's data for one grid of (rows, columns). structure: of these pairs, or more."""
     i, j = matches.pairs.unbind(1)
     t, s = matches.log_z_i.shape
     p = len(i)
@@ -119,6 +122,7 @@ def prepare(
         vertex_j=vertex_j.reshape(p, s, 4) + (j * vertices)[:, None, None],
         weight_j=weight_j.reshape(p, s, 4),
         aspect=aspect,
+        structure=structure,
     )
 
 

@@ -1,24 +1,25 @@
 """One damped Gauss-Newton step: points eliminated, frames and grids by preconditioned CG.
 
-Without a grid the reduced system of the frames is solved directly. With one, conjugate gradients
-run on frames and grids together, preconditioned by the exact inverse of the frames' reduced system
-and of every frame's own grid block; their coupling alone is left to the iterations. The frames'
-log-scale and the grid overlap in the constant field, which CG does not mind.
+Without a grid the reduced system of the frames is solved directly (sparse Cholesky). With one,
+conjugate gradients run on frames and grids together, preconditioned by the exact inverse of the
+frames' reduced system and of every frame's own grid block; their coupling alone is left to the
+iterations. The frames' log-scale and the grid overlap in the constant field, which CG does not
+mind.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.recon.eliminate import eliminate_points
-from rcvd.recon.linear import Free, System, block_index
+from rcvd.recon.free import Free, block_index
+from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
+from rcvd.recon.linear import System
 from rcvd.recon.state import Data
 from rcvd.recon.stiffness import Stiffness
 from rcvd.recon.sums import sum_rows
-
-RIDGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class _Operator:
         self.inverse, self.damping = inverse, damping
         self.t = len(inverse)
         self.index = block_index(data, free, self.t)
-        self.hessian = system.hessian.clone()
-        self.hessian.diagonal().mul_(1 + damping)
+        self.hessian = system.hessian.plus_diagonal(damping * system.hessian.diagonal())
+        self.gauge = Gauge.of(system, free)
 
     def lookup(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Whitened change of e_z and of the prior rows by a change of the grid."""
@@ -78,9 +79,8 @@ class _Operator:
         depth_i = depth[d.i]
         rows = (s.cross @ depth_i[..., None] + s.z_rows @ z_grid[..., None])[..., 0]
         expanded = (s.expand.transpose(1, 2) @ rows[..., None])[..., 0]
-        out = self.hessian @ frames + sum_rows(
-            expanded.reshape(-1), self.index.reshape(-1), len(frames)
-        )
+        out = self.hessian.product(frames) + self.gauge.product(frames)
+        out = out + sum_rows(expanded.reshape(-1), self.index.reshape(-1), len(frames))
         p_frames = (s.own @ (depth + p_grid / s.prior_root.clamp(min=1e-30))[..., None])[..., 0]
         out[: t * b] += p_frames.reshape(-1)
         z_all = z_grid + (local[:, None] @ s.z_rows)[:, 0] + s.z_depth * depth_i
@@ -129,7 +129,8 @@ def solve_step(
 ) -> Step:
     """The damped step; grid holds the present grids, whose smoothness pulls too."""
     reduced, gradient, inverse = eliminate_points(system, data, free, damping)
-    factor = factorise(reduced, moving_unknowns(free, len(data.log_z_i), reduced.device))
+    moves = moving_unknowns(free, len(data.log_z_i), gradient)
+    factor = GaugedFactor.of(reduced, data.structure.fronts, moves, Gauge.of(system, free))
     t, vertices = grid.shape
     if vertices == 1:
         frames = factor.solve(-gradient)
@@ -152,40 +153,9 @@ def solve_step(
     )
 
 
-@dataclass(frozen=True)
-class _Factor:
-    """Cholesky factor of the frames' reduced system over the unknowns that move."""
-
-    lower: Float[Tensor, "m m"]
-    moves: Int[Tensor, "m"]
-
-    def solve(self, right: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """The solution, zero for the unknowns that do not move."""
-        out = torch.zeros_like(right)
-        out[self.moves] = torch.cholesky_solve(right[self.moves, None], self.lower)[:, 0]
-        return out
-
-
-def moving_unknowns(free: Free, n_frames: int, device: torch.device) -> Int[Tensor, "m"]:
-    """Unknowns of frames and clip that move: frame 0's pose is the world and stays."""
-    moves = torch.ones(n_frames * free.block + free.shared, dtype=torch.bool, device=device)
-    if free.cameras:
-        moves[:6] = False
-    if free.cameras and not free.translation:
-        moves[: n_frames * free.block].view(n_frames, -1)[:, :3] = False
-    return moves.nonzero()[:, 0]
-
-
-def factorise(reduced: Float[Tensor, "n n"], moves: Int[Tensor, "m"]) -> _Factor:
-    """Cholesky factor of the part that moves; a tiny ridge keeps unseen frames harmless."""
-    matrix = reduced[moves][:, moves]
-    matrix.diagonal().add_(RIDGE * matrix.diagonal().mean())
-    return _Factor(torch.linalg.cholesky(matrix), moves)
-
-
 def _conjugate_gradients(
     operator: _Operator,
-    factor: _Factor,
+    factor: GaugedFactor,
     blocks: Float[Tensor, "t v v"],
     frames: Float[Tensor, "n"],
     grid: Float[Tensor, "t v"],

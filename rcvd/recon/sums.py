@@ -12,15 +12,3 @@ def sum_rows(
     if values.is_cuda:
         return out.index_put_((index,), values, accumulate=True)
     return out.index_add_(0, index, values)
-
-
-def add_blocks(
-    matrix: Float[Tensor, "n n"], index: Int[Tensor, "p e"], blocks: Float[Tensor, "p e e"]
-) -> None:
-    """matrix[index, index] += block for every block, in a fixed order."""
-    n = matrix.shape[0]
-    flat = index[:, :, None] * n + index[:, None, :]
-    if matrix.is_cuda:
-        matrix.view(-1).index_put_((flat.reshape(-1),), blocks.reshape(-1), accumulate=True)
-    else:
-        matrix.view(-1).index_add_(0, flat.reshape(-1), blocks.reshape(-1))

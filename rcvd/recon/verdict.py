@@ -1,4 +1,4 @@
-"""Whether the clip could be solved at all: matches, parallax."""
+"""Which frames could be solved: matches, parallax, covariance of their place, plane or not."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,41 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-OK, NO_PARALLAX, TOO_FEW = "ok", "no parallax", "too few matches"
+OK, PLANAR = "ok", "planar scene"
+NO_PARALLAX, TOO_FEW = "no parallax", "too few matches"
+SOLVED = (OK, PLANAR)  # cameras and depth are measured; else both fall back
 
 
 @dataclass(frozen=True)
 class VerdictOptions:
     """min_parallax: pixels a frame's matches must move beyond its rotation, in its best pair, and
-    that in units of the median residual. min_matches: of a frame, in its best pair.
-    still: pixels of motion below which a camera without parallax stands still.
+    that in units of the median residual; it is enough, too, that a baseline of the frame is
+    `min_baseline` of its standard deviations. min_matches: of a frame, in its best pair.
+    still: pixels of motion below which a camera without parallax stands still. max_focal_std: of
+    the focal's logarithm, above which it counts as not observable.
     """
 
     min_parallax: float = 0.75
     min_parallax_noise: float = 1.5
+    min_baseline: float = 5.0
     min_matches: int = 30
     still: float = 0.5
+    max_focal_std: float = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a frame is judged by, each in its best pair.
+
+    parallax: pixels; matches: number; baseline: in its standard deviations (0: not known);
+    planar: one plane holds what the frame's parallax measures. residual: median of the clip, px.
+    """
+
+    parallax: Float[Tensor, "t"]
+    matches: Float[Tensor, "t"]
+    baseline: Float[Tensor, "t"]
+    planar: Bool[Tensor, "t"]
+    residual: float
 
 
 @dataclass(frozen=True)
@@ -29,31 +50,37 @@ class Verdict:
     name: str
     spans: tuple[tuple[int, int, str], ...]
 
+    @property
+    def solved(self) -> bool:
+        """Whether the clip's cameras and depth are measured."""
+        return self.name in SOLVED
 
-def judge(
-    parallax: Float[Tensor, "t"],
-    matches: Float[Tensor, "t"],
-    residual: float,
-    options: VerdictOptions,
-) -> Verdict:
-    """Verdict of every frame from its best parallax in pixels and its matches in its best pair.
+    @property
+    def fallen(self) -> list[tuple[int, int]]:
+        """Spans (first, last) that are not solved."""
+        return [(first, last) for first, last, name in self.spans if name not in SOLVED]
 
-    The clip is "ok" when a fifth of its frames are, else it bears the commoner of the failings.
+
+def judge(evidence: Evidence, options: VerdictOptions) -> Verdict:
+    """Verdict of every frame.
+
+    The clip is solved when a fifth of its frames are, else it bears the commoner of the failings;
+    it is planar where most of its solved frames are.
     """
-    few = matches < options.min_matches
-    still = parallax < max(options.min_parallax, options.min_parallax_noise * residual)
-    names = [
-        TOO_FEW if f else NO_PARALLAX if s else OK
-        for f, s in zip(few.tolist(), still.tolist(), strict=True)
-    ]
+    limit = max(options.min_parallax, options.min_parallax_noise * evidence.residual)
+    few = evidence.matches < options.min_matches
+    still = (evidence.parallax < limit) & (evidence.baseline < options.min_baseline)
+    rows = zip(few.tolist(), still.tolist(), evidence.planar.tolist(), strict=True)
+    names = [TOO_FEW if f else NO_PARALLAX if s else PLANAR if p else OK for f, s, p in rows]
     spans: list[tuple[int, int, str]] = []
     for k, name in enumerate(names):
         if spans and spans[-1][2] == name:
             spans[-1] = (spans[-1][0], k, name)
         else:
             spans.append((k, k, name))
-    if names.count(OK) >= 0.2 * len(names):
-        return Verdict(OK, tuple(spans))
+    solved = names.count(OK) + names.count(PLANAR)
+    if solved >= 0.2 * len(names):
+        return Verdict(PLANAR if names.count(PLANAR) > solved / 2 else OK, tuple(spans))
     worst = TOO_FEW if names.count(TOO_FEW) > names.count(NO_PARALLAX) else NO_PARALLAX
     return Verdict(worst, tuple(spans))
 

@@ -22,10 +22,14 @@ FILES_LOG_SIGMA = 0.15  # what is assumed of depth whose origin is not known
 
 @dataclass(frozen=True)
 class DepthSettings:
-    """backend: bundled or constant. weights: a checkpoint for it. folder: your own z instead."""
+    """backend: bundled, constant, a network of transformers (depth_anything_v2_small, ...) or
+    transformers for any other. weights: a checkpoint (bundled) or a folder of save_pretrained.
+    hub: name on the Hugging Face hub, for transformers. folder: your own z instead.
+    """
 
     backend: str = "bundled"
     weights: Path | None = None
+    hub: str | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -48,7 +52,7 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
         for k in workspace.track(frames, "depth"):
             _save(workspace, k, read_depth_file(settings.folder, k, sizes))
     else:
-        model = load_depth(settings.backend, workspace.store.device, settings.weights)
+        model = load_depth(settings.backend, workspace.store.device, settings.weights, settings.hub)
         prior = {
             "backend": settings.backend,
             "metric": model.metric,
@@ -60,7 +64,8 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
                 _save(workspace, k, model(scene.rgb(k)[None].to(workspace.store.device))[0])
     logger.info("depth prior: %s", prior["backend"])
     write_json(workspace.folder / PRIOR, prior)
-    return {"frames": scene.n_frames, **prior}
+    weights = None if settings.weights is None else str(settings.weights)
+    return {"frames": scene.n_frames, "weights": weights, "hub": settings.hub, **prior}
 
 
 def _save(workspace: Workspace, k: int, z: torch.Tensor) -> None:

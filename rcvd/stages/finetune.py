@@ -23,6 +23,7 @@ from rcvd.recon.deform import deformed_depth
 from rcvd.recon.finetune import finetune
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
 from rcvd.recon.triangulate import triangulate_frame
+from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
 from rcvd.stages.depth import DepthSettings
 from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, link_file
@@ -71,8 +72,8 @@ def run(
     current = _from_poses(workspace, scene)
     rounds: list[dict[str, Any]] = []
     model = None
-    if settings.rounds and verdict == "ok" and depth.folder is None:
-        model = load_depth(depth.backend, workspace.store.device, depth.weights)
+    if settings.rounds and verdict in SOLVED and depth.folder is None:
+        model = load_depth(depth.backend, workspace.store.device, depth.weights, depth.hub)
     if model is not None and model.trainable:
         current, rounds = _alternate(workspace, scene, model, current, settings, poses)
     else:
@@ -85,7 +86,7 @@ def run(
 def _why_not(settings: FinetuneSettings, verdict: str) -> str:
     if not settings.rounds:
         return "0 rounds asked for"
-    return f"verdict: {verdict}" if verdict != "ok" else "this depth prior cannot be trained"
+    return f"verdict: {verdict}" if verdict not in SOLVED else "this depth prior cannot be trained"
 
 
 def _from_poses(workspace: Workspace, scene: Scene) -> _Current:
@@ -130,7 +131,7 @@ def _alternate(
             z = torch.stack([_predict(model, scene, k) for k in range(scene.n_frames)])
         solved = solver.solve(z, moving)
         residual = _residual(solved.solution.report)
-        if solved.solution.verdict.name != "ok" or residual > WORSE * current.residual:
+        if not solved.solution.verdict.solved or residual > WORSE * current.residual:
             logger.info("round %d: the solve fits worse, %.3f px; not kept", number, residual)
             break
         row["kept"] = True

@@ -3,14 +3,16 @@
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from rcvd.errors import UserError, unknown
-from rcvd.flow.chain import single
+from rcvd.flow.chain import unstacked
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
+from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs
 from rcvd.flow.estimate import estimate_pair
 from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
 from rcvd.flow.pairs import (
@@ -43,7 +45,8 @@ CACHED_FRAMES = 32  # so many frames stay in memory; pairs of one distance are n
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """backend: dis. weights: a checkpoint for it. folder: your own flow instead.
+    """backend: dis, lucas_kanade, raft_small or raft_large. weights: a checkpoint for it. folder:
+    your own flow instead.
 
     rule: which pairs (method of Kopf et al. 2021, or denser). min_valid: share of valid pixels
     below which a pair that is no neighbour is dropped.
@@ -54,6 +57,7 @@ class FlowSettings:
     folder: Path | None = None
     rule: Literal["paper", "dense"] = "dense"
     min_valid: float = 0.2
+    covisible: CovisibilityOptions = field(default_factory=CovisibilityOptions)
     check: ConsistencyOptions = field(default_factory=ConsistencyOptions)
     start: StartOptions = field(default_factory=StartOptions)
 
@@ -68,6 +72,8 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
         graph = flow_folder_pairs(settings.folder, scene.n_frames)
     else:
         graph = make_pairs(scene.n_frames, settings.rule)
+        closures = covisible_pairs(scene.rgb, graph, settings.covisible)
+        graph = pair_graph([*map(tuple, graph.pairs.tolist()), *closures], scene.n_frames)
     todo = [(i, j) for i, j in graph.pairs.tolist() if not _done(workspace, i, j)]
     if settings.folder is not None:
         sizes = Sizes(scene.size, scene.source_size)
@@ -81,7 +87,13 @@ def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:
         write_pairs(part, kept)
     backend = "files" if settings.folder else settings.backend
     logger.info("flow: %s, %d directed pairs, %d kept", backend, len(graph.pairs), len(kept.pairs))
-    return {"backend": backend, "pairs": len(graph.pairs), "kept": len(kept.pairs)}
+    weights = None if settings.weights is None else str(settings.weights)
+    return {
+        "backend": backend,
+        "weights": weights,
+        "pairs": len(graph.pairs),
+        "kept": len(kept.pairs),
+    }
 
 
 def _done(workspace: Workspace, i: int, j: int) -> bool:
@@ -106,15 +118,42 @@ def _estimate(
     frame = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
     flow_of = lru_cache(CACHED_FRAMES)(lambda i, j: read_flow(folder, i, j).to(device))
     known = {(i, j) for i, j in make_pairs(scene.n_frames, settings.rule).pairs.tolist()}
-    for i, j in workspace.track(by_distance(pair_graph(todo, scene.n_frames)), "flow"):
-        starts = [
-            start_flow(frame(a), frame(b), route(known, a, b), flow_of, settings.start)
-            for a, b in ((i, j), (j, i))
+
+    def starts(pairs: list[tuple[int, int]]) -> torch.Tensor | None:
+        found = [
+            start_flow(frame(i), frame(j), _way(known, i, j), flow_of, settings.start)
+            for i, j in pairs
         ]
-        ahead, back = (None if s is None else s[None].to(device) for s in starts)
-        pair = estimate_pair(model, frame(i)[None], frame(j)[None], ahead, back, settings.check)
-        for (a, b), flow in zip(((i, j), (j, i)), pair, strict=True):
-            _write(workspace, a, b, single(flow))
+        if all(start is None for start in found):
+            return None
+        still = torch.zeros(*scene.size, 2)
+        return torch.stack([(still if s is None else s).to(device) for s in found])
+
+    order = by_distance(pair_graph(todo, scene.n_frames))
+    with workspace.store.progress("flow", len(order)) as advance:
+        for ahead in _batches(order, model.pairs_at_once):
+            back = [(j, i) for i, j in ahead]
+            first, second = (torch.stack([frame(p[n]) for p in ahead]) for n in (0, 1))
+            both = estimate_pair(model, first, second, starts(ahead), starts(back), settings.check)
+            for pairs, flows in zip((ahead, back), both, strict=True):
+                for (i, j), flow in zip(pairs, unstacked(flows), strict=True):
+                    _write(workspace, i, j, flow)
+            advance(len(ahead))
+
+
+def _batches(order: list[tuple[int, int]], count: int) -> list[list[tuple[int, int]]]:
+    """Pairs of one distance, at most `count` together: longer ones start from shorter ones."""
+    distances = groupby(order, key=lambda pair: pair[1] - pair[0])
+    return [
+        same[k : k + count]
+        for same in (list(group) for _, group in distances)
+        for k in range(0, len(same), count)
+    ]
+
+
+def _way(known: set[tuple[int, int]], i: int, j: int) -> list[int]:
+    """Frames to chain flows along; pairs of the loop closure have nothing to chain."""
+    return route(known, i, j) if (i, j) in known else [i, j]
 
 
 def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings) -> Flow:

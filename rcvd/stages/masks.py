@@ -6,7 +6,7 @@ frames, detected/000000.json: what it found before motion gave a verdict.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from rcvd.items import (
     write_instances,
     write_mask,
 )
+from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.instances import regions_as_instances
-from rcvd.masks.model import MASK_MODELS, MaskModel, load_masks
+from rcvd.masks.model import AUTO, MASK_MODELS, MaskModel, auto_masks, load_masks
 from rcvd.masks.tracks import tracked
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
@@ -40,14 +41,27 @@ CACHED_FLOWS = 64
 
 @dataclass(frozen=True)
 class MasksSettings:
-    """backend: motion or none. folder: your own masks instead."""
+    """backend: motion, none, a detector verified by motion (maskrcnn_resnet50_fpn, _v2, detectron2,
+    mask2former, eomt, transformers), or auto: Mask R-CNN where its weights are, else motion.
+    folder: your own masks instead. detector: what it shall find, and with which weights.
+    """
 
-    backend: str = "motion"
+    backend: str = AUTO
     folder: Path | None = None
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
 
     def __post_init__(self) -> None:
-        if self.backend not in MASK_MODELS:
-            raise unknown("mask model", self.backend, MASK_MODELS)
+        if self.backend not in (AUTO, *MASK_MODELS):
+            raise unknown("mask model", self.backend, [AUTO, *MASK_MODELS])
+
+
+def decided(settings: MasksSettings, commercial: bool = False) -> MasksSettings:
+    """The settings with `auto` replaced by the backend it stands for on this machine."""
+    if settings.backend != AUTO or settings.folder is not None:
+        return settings
+    backend, reason = auto_masks(commercial)
+    logger.info("masks: auto is %s (%s)", backend, reason)
+    return replace(settings, backend=backend)
 
 
 def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
@@ -56,7 +70,8 @@ def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
         backend, results = "files", _from_files(workspace, scene, settings.folder)
     else:
         backend = settings.backend
-        results = _estimated(workspace, scene, load_masks(backend))
+        model = load_masks(backend, workspace.store.device, settings.detector)
+        results = _estimated(workspace, scene, model)
     share, movers = 0.0, set()
     with workspace.store.progress("masks", scene.n_frames) as advance:
         for k, (moving, found) in enumerate(results):
@@ -69,7 +84,13 @@ def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
             advance(1)
     logger.info("masks: %s, %.1f %% of the pixels move", backend, 100 * share)
     figures = {"moving_percent": round(100 * share, 2), "movers": len(movers)}
-    return {"frames": scene.n_frames, "backend": backend, **figures}
+    return {"frames": scene.n_frames, "backend": backend, **origin(settings.detector), **figures}
+
+
+def origin(detector: DetectorOptions) -> dict[str, str | None]:
+    """Where the detector's weights came from, for the report; None: the publisher's own."""
+    weights = None if detector.weights is None else str(detector.weights)
+    return {"weights": weights, "hub": detector.hub}
 
 
 def _estimated(

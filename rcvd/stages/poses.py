@@ -31,7 +31,6 @@ from rcvd.types import Instances
 
 logger = logging.getLogger(__name__)
 
-OK = "ok"
 CACHED_FRAMES, CACHED_FLOWS = 32, 64
 
 
@@ -44,7 +43,7 @@ def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
     solver = ClipSolver(scene, workspace, settings)
     solved = solver.solve(z, moving)
     found = [read_instances(masks / "instances" / instances_name(k)) for k in frames]
-    if settings.refine_masks and solved.solution.verdict.name == OK:
+    if settings.refine_masks and solved.solution.verdict.solved:
         refined, found = _refine(solver, solved, z, moving, found)
         percent = 100 * float((refined != moving).float().mean())
         logger.info("masks: the solve changed %.2f %% of the pixels; solving again", percent)
@@ -84,4 +83,4 @@ def _write_deformation(workspace: Workspace, solved: Solved) -> None:
         )
 
 
-STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=2)
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=3)

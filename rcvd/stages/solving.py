@@ -141,6 +141,8 @@ class ClipSolver:
             given = self.settings.intrinsics or ()
             k1 = given[4] if len(given) == 5 else 0.0
             solution = solve(matches.to(store.device), options, known, tell, k1)
+        # frames, flows and masks of the stages lie on the CPU
+        solution = solution.to("cpu")
         solved = Solved(solution, disparity_unit(matches))
         logger.info("%s", ", ".join(f"{name} {value}" for name, value in solved.figures.items()))
         return solved

@@ -34,6 +34,7 @@ from rcvd.recon.mover_curve import CurveOptions
 from rcvd.recon.movers import MoverOptions
 from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
+from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
 from rcvd.stages.movers import mover_depths, placed
 from rcvd.store import REPORT, Stage, Workspace, read_json
@@ -111,7 +112,7 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
     clip = _Clip(workspace, scene, cameras)
     verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
-    enabled = settings.enabled and verdict == "ok"
+    enabled = settings.enabled and verdict in SOLVED
     if enabled:
         _measure(clip, settings)
         confirmed = _complete(clip, settings)

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rcvd.depth.model import DEPTH_MODELS, DepthModel, load_depth
+from rcvd.depth.model import DepthModel, load_depth
 from rcvd.errors import UserError
 
 
-@pytest.fixture(scope="module", params=sorted(DEPTH_MODELS))
+@pytest.fixture(scope="module", params=["bundled", "constant"])
 def model(request: pytest.FixtureRequest) -> DepthModel:
     return load_depth(request.param)
 

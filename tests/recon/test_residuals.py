@@ -8,6 +8,7 @@ from made_matches import Made, make
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp
+from rcvd.recon.fronts import structure_of
 from rcvd.recon.residuals import pair_jacobians, pair_residuals, prior_residuals, relative_adjoint
 from rcvd.recon.state import Data, State, fix_gauge, prepare
 
@@ -17,8 +18,9 @@ GRID = (3, 5)
 def truth(made: Made) -> tuple[Data, State]:
     """The true state of a made scene whose corruption is a per-frame scale (a 1x1 grid)."""
     cx, cy = (float(x) for x in made.intrinsics[2:])
-    data = prepare(made.matches, (cx, cy), 1.0, GRID, torch.float64)
     t = made.matches.n_frames
+    structure = structure_of(made.matches.pairs, t)
+    data = prepare(made.matches, (cx, cy), 1.0, GRID, torch.float64, structure)
     state = State(
         world_from_cam=made.world_from_cam,
         log_focal=made.intrinsics[0].log().expand(t).clone(),

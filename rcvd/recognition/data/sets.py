@@ -1,6 +1,6 @@
 """Labelled sets a loader can draw from: a frame store, video files, clips in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,17 @@ def read_video(path: Path, start: float = 0.0, end: float | None = None) -> list
     if not frames:
         raise UserError(f"{path}: no frame could be read")
     return frames
+
+
+def read_times(path: Path, start: float = 0.0, end: float | None = None) -> list[float]:
+    """Seconds of every frame, in decode order."""
+    source = FrameSource(start=start, end=end)
+    return [float(time) for _, time in read_frames(path, source, ReadCounts())]
+
+
+def mean_step(times: Sequence[float]) -> float:
+    """Seconds from frame to frame on average; 1 of a single frame."""
+    return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
 
 
 def to_clip(frames: Iterable[np.ndarray]) -> Float[Tensor, "3 t h w"]:

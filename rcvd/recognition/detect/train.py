@@ -11,6 +11,7 @@ from rcvd.recognition.networks.action_detector import ToyDetector
 from rcvd.recognition.preprocessing import DETECTOR_INPUT
 from rcvd.recognition.train import rate_factor
 
+TEST_SEED = 10**7
 JITTER = 1.5  # pixels: boxes of a scene's masks are not exact
 
 
@@ -19,9 +20,9 @@ class DetectorOptions:
     """steps: of `batch` fresh clips of frames x side x side each. rate: of AdamW at its peak."""
 
     steps: int = 300
-    batch: int = 12
+    batch: int = 10
     frames: int = 10
-    side: int = 64
+    side: int = 48
     rate: float = 0.01
     seed: int = 0
 
@@ -33,6 +34,21 @@ def centre_boxes(
     boxes = clips.box[:, :, clips.box.shape[2] // 2].flatten(0, 1)
     clip = torch.arange(len(clips.label), device=boxes.device).repeat_interleave(2)
     return boxes, clip, clips.label.flatten()
+
+
+@torch.no_grad()
+def measure_detector(
+    network: ToyDetector, options: DetectorOptions, count: int = 100
+) -> tuple[float, float]:
+    """On new clips: share of boxes with the right action; of pairs that differ, told apart."""
+    device = next(network.parameters()).device
+    clips = make_pairs(count, TEST_SEED, options.frames, options.side, device=device)
+    boxes, clip, label = centre_boxes(clips)
+    said = network(DETECTOR_INPUT.colours(clips.rgb), boxes, clip).argmax(1)
+    first, second = said.reshape(-1, 2).unbind(1)
+    differ = clips.label[:, 0] != clips.label[:, 1]
+    right, apart = (said == label).float().mean(), (first != second)[differ].float().mean()
+    return float(right), float(apart)
 
 
 def train_detector(

@@ -23,7 +23,7 @@ class Segment:
 
 
 def _spans(segments: Sequence[Segment]) -> Float[Tensor, "n 2"]:
-    return torch.tensor([(s.start, s.end) for s in segments]).reshape(-1, 2)
+    return torch.tensor([(s.start, s.end) for s in segments], dtype=torch.float32).reshape(-1, 2)
 
 
 def _hits(found: Sequence[Segment], true: Sequence[Segment], threshold: float) -> list[bool]:

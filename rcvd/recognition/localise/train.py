@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rcvd.recognition.localise.segments import Segment, runs
+from rcvd.recognition.localise.montes import to_segments
+from rcvd.recognition.localise.segments import Segment, runs, segment_map
 from rcvd.recognition.motion.programmes import ACTIONS, STILL, make_untrimmed
 from rcvd.recognition.networks.clip_rnn import ClipRnn, toy_rnn
 from rcvd.recognition.networks.proposals import ProposalNetwork, assign, encode, propose
@@ -14,6 +15,7 @@ from rcvd.recognition.networks.spans import span_nms
 from rcvd.recognition.preprocessing import MOTION_INPUT
 from rcvd.recognition.train import rate_factor
 
+TEST_SEED = 10**7
 SAME = 0.3  # IoU from which two segments of one action are the same
 LEAST = 0.1  # probability below which a segment is not worth a line
 SCALES = (2, 3, 4, 6)  # clips of 8 frames: actions last 16 to 40 frames
@@ -58,6 +60,25 @@ def train_localiser(
         optimiser.step()
         losses.append(float(loss.detach()))
     return network.eval(), losses
+
+
+@torch.no_grad()
+def measure_localiser(
+    network: ClipRnn, proposal: ProposalNetwork | None = None, count: int = 16
+) -> tuple[float, float]:
+    """mAP@0.5 on new videos: of thresholded clips, and of proposals (nan without them)."""
+    device = next(network.parameters()).device
+    made = make_untrimmed(count, TEST_SEED, 160, device=device)
+    found, proposed, true = list[Segment](), list[Segment](), list[Segment]()
+    for k, (rgb, label) in enumerate(zip(made.rgb, made.label, strict=True)):
+        features = network.encode(MOTION_INPUT.colours(rgb[None]))
+        likely = network.from_features(features)[0].softmax(1)
+        found += to_segments(likely, network.clip, video=str(k))
+        if proposal is not None:
+            proposed += proposed_segments(proposal, features[0], network.clip, str(k))
+        true += runs(label, STILL, 1.0, str(k))
+    by_proposal = segment_map(proposed, true) if proposal is not None else float("nan")
+    return segment_map(found, true), by_proposal
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""Video by diffusion: one network for generation, prediction and interpolation."""

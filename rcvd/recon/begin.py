@@ -1,0 +1,136 @@
+"""The cameras, from a first guess: movers voted out, failed spans started again, bad pairs out."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from rcvd.recon.diagnostics import pair_figures
+from rcvd.recon.judging import first_verdict
+from rcvd.recon.matches import Matches
+from rcvd.recon.restart import restart
+from rcvd.recon.schedule import NO_GRID, Setting, cameras, flow_error, settle, start
+from rcvd.recon.state import State
+from rcvd.recon.verdict import NO_PARALLAX
+from rcvd.recon.vote import static_points
+
+MIN_INLIERS = 0.15  # share of a pair's matches below which it is left out
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What the thinned solve hands on. moves: the camera does; held: frames whose centres stay.
+    static: thinned points that stand still."""
+
+    few: Setting
+    state: State
+    moves: bool
+    held: tuple[int, ...]
+    static: Bool[Tensor, "t s"]
+    restarted: list[int]
+    trimmed: Bool[Tensor, "p"]
+
+
+def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
+    """The cameras on thinned points: movers voted out, broken links made anew, bad pairs out."""
+    options = setting.options
+    few = thinned(setting)
+    state, static = thin_state(state, options.thin), static[:, :: options.thin]
+    static = static_points(few.problem(NO_GRID, few.free()).data, state, static)
+    state = start(few.keeping(static), state)
+    state, static = _voted(few, state, static, options.sigma_uv)
+    few = few.keeping(static)
+    moves = first_verdict(few, state).name != NO_PARALLAX
+    state = state if moves else _without_translation(few.matches, state)
+    held = () if moves else tuple(range(setting.matches.n_frames))
+    free = setting.free(held=held)
+    solve_few = partial(cameras, few, widths=options.width_uv, sigma_uv=options.sigma_uv, free=free)
+    state = solve_few(state, "cameras, thinned")
+    again = restart(few.problem(NO_GRID, free).data, state, setting.lens, options.initial)
+    if again.links and moves:
+        better = solve_few(again.state, "cameras, restarted")
+        costs = [level["cost"] for level in setting.levels[-2:]]
+        state = better if costs[1] < costs[0] else state
+    few, bad = trimmed(few, state)
+    return Begun(few, state, moves, held, static, again.links, bad)
+
+
+def _voted(
+    setting: Setting, state: State, static: Bool[Tensor, "t s"], sigma_uv: float
+) -> tuple[State, Bool[Tensor, "t s"]]:
+    """Depths of all points for these cameras, and which points then stand still."""
+    state = settle(setting, state, sigma_uv)
+    data = setting.problem(NO_GRID, setting.free()).data
+    return state, static_points(data, state, static)
+
+
+def finish_cameras(setting: Setting, begun: Begun) -> tuple[State, Setting, float]:
+    """The cameras on all points that stand still, at the flow's measured error."""
+    options, free = setting.options, setting.free(held=begun.held)
+    state = all_points(begun.few, begun.state, setting)
+    setting = without_pairs(setting, begun.trimmed)
+    static = begun.static.repeat_interleave(options.thin, 1)[:, : state.log_z.shape[1]]
+    state, static = _voted(setting, state, static, options.sigma_uv)
+    setting = setting.keeping(static)
+    sigma_uv = flow_error(setting, state)
+    width = options.kernel_sigmas * sigma_uv
+    state = cameras(setting, state, "cameras", (width, width), sigma_uv, free)
+    return state, setting, flow_error(setting, state)
+
+
+def trimmed(setting: Setting, state: State) -> tuple[Setting, Bool[Tensor, "p"]]:
+    """The setting without pairs whose flow the cameras contradict, and which those are.
+
+    Neighbours stay, so that the clip stays in one piece.
+    """
+    data = setting.problem(NO_GRID, setting.free()).data
+    figures = pair_figures(data, state)
+    apart = (data.i - data.j).abs() > 1
+    bad = apart & (figures.count > 0) & (figures.inliers < MIN_INLIERS)
+    return without_pairs(setting, bad), bad
+
+
+def without_pairs(setting: Setting, bad: Bool[Tensor, "p"]) -> Setting:
+    """The setting without the matches of some pairs."""
+    matches = replace(
+        setting.matches,
+        confidence=setting.matches.confidence * ~bad[:, None],
+        z_known_j=setting.matches.z_known_j & ~bad[:, None],
+    )
+    return replace(setting, matches=matches)
+
+
+def _without_translation(matches: Matches, state: State) -> State:
+    """A camera that only turns, or stands still: no translations, the prior's depth."""
+    world_from_cam = state.world_from_cam.clone()
+    world_from_cam[:, :3, 3] = 0
+    return replace(
+        state,
+        world_from_cam=world_from_cam,
+        log_z=matches.log_z_i.to(state.log_z) + state.log_scale[:, None],
+    )
+
+
+def thinned(setting: Setting) -> Setting:
+    """The same with every n-th point."""
+    every = torch.ones(len(setting.matches.pairs), dtype=torch.bool)
+    return replace(setting, matches=setting.matches.select(every, setting.options.thin))
+
+
+def thin_state(state: State, every: int) -> State:
+    """The state of every n-th point."""
+    return replace(state, log_z=state.log_z[:, ::every])
+
+
+def all_points(few: Setting, state: State, setting: Setting) -> State:
+    """A thinned state with all points, each at the offset of its sampled neighbour.
+
+    Neighbours share much of the prior's error.
+    """
+    every = setting.options.thin
+    offset = state.log_z - few.matches.log_z_i.to(state.log_z) - state.log_scale[:, None]
+    log_z = setting.matches.log_z_i.to(state.log_z) + state.log_scale[:, None]
+    offset = offset.repeat_interleave(every, 1)[:, : log_z.shape[1]]
+    return replace(state, log_z=log_z + offset)

@@ -1,0 +1,140 @@
+"""The start of the solve: movers voted out, broken links made anew, spans and planes recognised."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from made_matches import Made, make
+from test_residuals import truth
+from test_solver import OPTIONS, ate, focal_error
+
+from rcvd.geometry.camera import project, rays
+from rcvd.geometry.pose import invert, se3_exp, transform_points
+from rcvd.geometry.warp import inside
+from rcvd.recon.initialise import InitialOptions, first_state
+from rcvd.recon.options import Lens
+from rcvd.recon.planar import planar_frames
+from rcvd.recon.restart import broken_links, restart
+from rcvd.recon.solver import solve
+from rcvd.recon.spans import bridge_spans
+from rcvd.recon.verdict import (
+    NO_PARALLAX,
+    OK,
+    PLANAR,
+    TOO_FEW,
+    Evidence,
+    Verdict,
+    VerdictOptions,
+    judge,
+)
+
+
+def with_mover(made: Made, share: float) -> tuple[Made, torch.Tensor]:
+    """The scene with all that is left of a vertical line walking steadily to the right."""
+    m = made.matches
+    moves = m.xy_i[..., 0] < share * m.size[1]
+    step = torch.zeros(4, 4, dtype=torch.float64)
+    step[0, 3] = 0.06
+    world = transform_points(
+        made.world_from_cam, rays(m.xy_i, made.intrinsics) * made.log_z.exp()[..., None]
+    )
+    rows = []
+    for p, (i, j) in enumerate(m.pairs.tolist()):
+        there = world[i] + moves[i, :, None] * (j - i) * torch.tensor([0.06, 0.0, 0.02]).double()
+        camera = transform_points(invert(made.world_from_cam[j]), there)
+        q = project(camera, made.intrinsics)
+        keep = inside(q, m.size) & (camera[:, 2] > 0.1) & (m.confidence[p] > 0)
+        rows.append((torch.where(moves[i, :, None], q, m.xy_j[p]), keep.double()))
+    xy_j, confidence = (torch.stack(x) for x in zip(*rows, strict=True))
+    z_known = m.z_known_j & (confidence > 0)
+    matches = replace(m, xy_j=xy_j, confidence=confidence, z_known_j=z_known)
+    return replace(made, matches=matches), moves
+
+
+def test_a_large_mover_without_a_mask_is_voted_out() -> None:
+    made = make(noise=0.2, points=300)
+    moving, moves = with_mover(made, 0.4)
+    lens = float(made.intrinsics[0]), (96.0, 56.0), 1.0
+    first = first_state(moving.matches, *lens, InitialOptions())
+    assert first.static[:-1][~moves[:-1]].float().mean() > 0.9
+    assert first.static[:-1][moves[:-1]].float().mean() < 0.2
+    solution = solve(moving.matches, OPTIONS)
+    assert ate(solution, moving) < 0.01
+    assert abs(focal_error(solution, moving)) < 0.03
+
+
+def test_a_broken_link_is_made_anew() -> None:
+    made = make(noise=0.1)
+    data, state = truth(made)
+    assert broken_links(data, state) == []
+    wrong = se3_exp(torch.tensor([0.3, -0.2, 0.1, 0.1, -0.15, 0.05], dtype=torch.float64))
+    poses = state.world_from_cam.clone()
+    poses[5:] = wrong @ poses[5:]
+    broken = replace(state, world_from_cam=poses, log_scale=state.log_scale.clone())
+    assert broken_links(data, broken) == [5]
+    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
+    mended = restart(data, broken, lens, InitialOptions())
+    assert mended.links == [5]
+    torch.testing.assert_close(mended.state.world_from_cam, state.world_from_cam, atol=5e-3, rtol=0)
+    assert broken_links(data, mended.state) == []
+
+
+def test_a_plane_is_told_from_a_room() -> None:
+    made = make(n=4)
+    data, state = truth(made)
+    information = torch.full_like(state.log_z, 1e4)
+    assert not planar_frames(data, state, information, 0.3).any()
+    rays_i = rays(made.matches.xy_i, made.intrinsics)
+    plane = -(rays_i @ torch.tensor([0.1, 0.5, 0.4], dtype=torch.float64)).log()
+    flat = replace(state, log_z=plane)
+    assert planar_frames(data, flat, information, 0.3).all()
+    assert not planar_frames(data, flat, torch.full_like(information, 1.0), 0.3).any()
+
+
+def evidence(**changes: torch.Tensor) -> Evidence:
+    n = 10
+    good = {
+        "parallax": torch.full((n,), 5.0),
+        "matches": torch.full((n,), 200.0),
+        "baseline": torch.full((n,), 50.0),
+        "planar": torch.zeros(n, dtype=torch.bool),
+    }
+    return Evidence(**(good | changes), residual=0.2)
+
+
+def test_verdicts_by_span() -> None:
+    options = VerdictOptions()
+    assert judge(evidence(), options) == Verdict(OK, ((0, 9, OK),))
+    low = torch.full((10,), 5.0)
+    low[3:6] = 0.2
+    loose = torch.full((10,), 50.0)
+    loose[4:6] = 1.0
+    spans = judge(evidence(parallax=low, baseline=loose), options)
+    assert spans.spans == ((0, 3, OK), (4, 5, NO_PARALLAX), (6, 9, OK))
+    assert spans.fallen == [(4, 5)]
+    assert judge(evidence(planar=torch.ones(10, dtype=torch.bool)), options).name == PLANAR
+    few = judge(evidence(matches=torch.full((10,), 3.0)), options)
+    assert few.name == TOO_FEW
+    assert not few.solved
+
+
+def test_a_span_between_two_solved_frames_is_bridged() -> None:
+    made = make(n=6)
+    _, state = truth(made)
+    verdict = Verdict(OK, ((0, 1, OK), (2, 3, TOO_FEW), (4, 4, OK), (5, 5, NO_PARALLAX)))
+    bridged = bridge_spans(state, verdict)
+    centre, before = bridged.world_from_cam[:, :3, 3], state.world_from_cam[:, :3, 3]
+    torch.testing.assert_close(centre[2], torch.lerp(before[1], before[4], 1 / 3))
+    torch.testing.assert_close(centre[5], before[4])
+    torch.testing.assert_close(bridged.world_from_cam[5, :3, :3], state.world_from_cam[5, :3, :3])
+    turn = bridged.world_from_cam[2, :3, :3]
+    torch.testing.assert_close(turn @ turn.T, torch.eye(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_focal_lies_within_its_standard_deviations(seed: int) -> None:
+    made = make(noise=0.5, corruption=0.1, hfov=55.0, seed=seed)
+    solution = solve(made.matches, replace(OPTIONS, grid=(1, 1)))
+    std = solution.report["focal_std_share"]
+    assert abs(focal_error(solution, made)) < 3 * std
+    assert 1e-4 < std < 0.1
