@@ -15,6 +15,7 @@ from rcvd.cli_flow import app as flow_app
 from rcvd.cli_models import register as register_models
 from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.cli_status import clean, status
+from rcvd.cli_view import view
 from rcvd.errors import UserError
 from rcvd.terminal import console, progress_bar, set_up_logging
 
@@ -28,6 +29,7 @@ app.add_typer(recognize_app, name="recognize")
 app.add_typer(flow_app, name="flow")
 INTERRUPTED = 130
 app.command()(check)
+app.command()(view)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(batch)
@@ -135,26 +137,6 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
             section = section.setdefault(name, {})
         section[leaf] = str(value) if isinstance(value, Path) else value
     return nested
-
-
-@app.command()
-def view(
-    scene: SceneFolder,
-    screenshot: Annotated[Path | None, typer.Option(help="Write a PNG; no display needed.")] = None,
-) -> None:
-    """Look at points, cameras and frusta in Open3D, or write a picture of them."""
-    from rcvd.scene import Scene
-
-    root = Scene.load(scene).root
-    if screenshot is not None:
-        from rcvd.viewer.screenshot import screenshot as take
-
-        take(root, screenshot)
-        console.print(f"wrote {screenshot}", markup=False)
-    else:
-        from rcvd.viewer.window import view as open_window
-
-        open_window(root)
 
 
 @app.command()

@@ -12,9 +12,12 @@ import torch
 from rcvd.errors import UserError
 from rcvd.export.cameras import write_cameras
 from rcvd.export.ply import write_ply
+from rcvd.geometry.camera import project
+from rcvd.geometry.pose import invert, transform_points
 from rcvd.types import Cameras, PointCloud
-from rcvd.viewer import window
-from rcvd.viewer.scene import ViewScene, camera_path, frusta, load_view_scene
+from rcvd.viewer import moments, window, window_scene
+from rcvd.viewer.moments import Shown
+from rcvd.viewer.scene import ViewScene, all_segments, camera_path, frusta, load_view_scene
 from rcvd.viewer.screenshot import (
     BACKGROUND,
     Canvas,
@@ -139,9 +142,63 @@ def test_a_folder_without_scene_is_one_line(tmp_path: Path) -> None:
 def test_open3d_gets_the_same_scene() -> None:
     open3d = pytest.importorskip("open3d", exc_type=ImportError)
     scene = wall()
-    cloud, lines = window.geometries(open3d, scene)
-    np.testing.assert_allclose(np.asarray(cloud.points), scene.points.xyz.numpy())  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(np.asarray(lines.lines)) == 8 * 5 + 4  # pyright: ignore[reportAttributeAccessIssue]
+    chosen = torch.arange(len(scene.points.xyz)) % 3 == 0
+    cloud = window_scene.cloud(open3d, scene, chosen)
+    np.testing.assert_allclose(np.asarray(cloud.points), scene.points.xyz[chosen].numpy())
+    lines = window_scene.line_set(open3d, all_segments(scene))
+    assert len(np.asarray(lines.lines)) == 8 * 5 + 4
+
+
+def test_a_picture_stands_in_its_frustum() -> None:
+    """Seen from its own camera it fills the image, and keeps its colours."""
+    open3d = pytest.importorskip("open3d", exc_type=ImportError)
+    cameras = wall().cameras
+    corners = moments.picture_corners(cameras, 2, 0.5)
+    rgb = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+    mesh = window_scene.picture_mesh(open3d, corners, rgb)
+    seen = transform_points(
+        invert(cameras.world_from_cam[2]), torch.from_numpy(np.asarray(mesh.vertices))
+    )
+    pixels = project(seen, cameras.intrinsics[2]).reshape(6, 8, 2)
+    torch.testing.assert_close(pixels[0, 0], torch.zeros(2).double(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(pixels[5, 7], torch.tensor([80.0, 60.0]).double(), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(np.asarray(mesh.vertex_colors), rgb.reshape(-1, 3) / 255)
+
+
+def test_movers_are_shown_by_frame_and_hidden_by_confidence() -> None:
+    points = wall().points
+    frame = torch.arange(len(points.xyz)) % 5
+    moving = torch.arange(len(points.xyz)) < 1000
+    confidence = torch.linspace(0, 1, len(points.xyz))
+    scene = ViewScene(
+        replace(points, frame=frame, moving=moving, confidence=confidence), wall().cameras
+    )
+    shown = moments.moving_points(scene, Shown(frame=3))
+    assert frame[shown].unique().tolist() == [3]
+    assert int(shown.sum()) == 200
+    assert int(moments.moving_points(scene, Shown(trail=True)).sum()) == 1000
+    assert not bool(moments.moving_points(scene, Shown(moving=False)).any())
+    still = moments.still_points(scene, Shown(confidence=0.5))
+    assert float(confidence[still].min()) >= 0.5
+    assert not bool((still & moving).any())
+
+
+def test_a_player_starts_again_at_the_end() -> None:
+    times = [0.0, 0.1, 0.2, 0.3]
+    assert [moments.frame_at(times, s) for s in (0.0, 0.15, 0.39, 0.41)] == [0, 1, 3, 0]
+    assert moments.frame_at([0.0], 5.0) == 0
+
+
+def test_without_a_display_it_says_so(demo_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("open3d", exc_type=ImportError)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="there is no display; `rcvd view --web`"):
+        window.view(demo_scene)
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(UserError, match="there is no display"):
+        window.view(demo_scene)
 
 
 def test_missing_open3d_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
