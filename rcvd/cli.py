@@ -85,9 +85,6 @@ def reconstruct(
 ) -> None:
     """Turn a video into depth, cameras and points; run again to resume."""
     set_up_logging(verbose)
-    from rcvd import pipeline
-    from rcvd.settings import parse_overrides
-
     flags = {
         "device": device,
         "frames.max_side": max_side,
@@ -110,8 +107,22 @@ def reconstruct(
         "export.full_resolution": full_resolution or None,
         "export.mesh.enabled": mesh or None,
     }
-    layers = (nest_flags(flags), parse_overrides(overrides or []))
-    settings = pipeline.make_settings(video, preset, *layers)
+    _run(video, out, preset, until, nest_flags(flags), overrides or [])
+
+
+def _run(
+    video: Path,
+    out: Path,
+    preset: str | None,
+    until: str | None,
+    flags: dict[str, Any],
+    overrides: list[str],
+) -> None:
+    """The pipeline on one clip; a whole run ends with the verdict."""
+    from rcvd import pipeline
+    from rcvd.settings import parse_overrides
+
+    settings = pipeline.make_settings(video, preset, flags, parse_overrides(overrides))
     scene = pipeline.run(settings, out, until, progress_bar)
     if until in (None, "report"):
         print_verdict(scene)
