@@ -16,7 +16,7 @@ from typing import Any
 from rcvd import __version__
 from rcvd.provenance import environment
 from rcvd.recipe import changes, key_of, recipe_of
-from rcvd.store import MANIFEST, REPORT, Stage, Store, Workspace, write_json
+from rcvd.store import MANIFEST, PART, REPORT, Stage, Store, Workspace, write_json
 from rcvd.usage import Usage
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,8 @@ def _prepare_folder(store: Store, name: str, key: str, recipe: dict[str, Any]) -
     folder, manifest = store.folder(name), store.manifest(name)
     if manifest.get("key") == key:
         logger.info("%s: resuming", name)
-        for part in folder.rglob(".part-*"):  # left by a kill
-            part.unlink()
+        for part in list(folder.rglob(f"{PART}*")):  # left by a kill
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
         return
     if folder.exists():
         changed = changes(manifest.get("recipe", {}), recipe)

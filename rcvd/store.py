@@ -20,6 +20,7 @@ MANIFEST = "stage.json"
 REPORT = "report.json"
 MARKER = "rcvd.json"
 SETTINGS = "settings.json"  # those of the last run, whole
+PART = ".part-"  # how names of what is not finished begin
 
 Advance = Callable[[int], None]
 """Call it with the number of items finished since the last call."""
@@ -154,6 +155,17 @@ class Workspace:
         with writing(self.folder / name) as part:
             yield part
 
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder inside the stage's own, for this block only."""
+        folder = self.folder / f"{PART}{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
     def missing(self, names: Iterable[str]) -> list[str]:
         """The items a resumed stage still has to compute."""
         return [name for name in names if not (self.folder / name).exists()]
@@ -170,7 +182,7 @@ class Workspace:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` (same suffix) that replaces it only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
+    part = path.with_name(f"{PART}{path.name}")
     try:
         yield part
         os.replace(part, path)
