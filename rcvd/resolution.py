@@ -24,7 +24,7 @@ from rcvd.recon.upsample import upsample_depth
 from rcvd.scene import Scene
 from rcvd.store import Progress, Store, no_progress
 from rcvd.types import Cameras
-from rcvd.video import FrameSource, ReadCounts, read_frames
+from rcvd.video import ReadCounts, read_frames
 
 SIZES = ("original", "working")
 
@@ -106,7 +106,8 @@ class SizedScene:
             )
         if content_hash(path) != settings["video"]["content"]:
             raise UserError(f"{path} is not the video this scene was made of; see --video")
-        return path, FrameSource(**settings["select"])
+        taken = FramesSettings(path, select=FrameSource(**settings["select"]))
+        return path, selection(taken)
 
     def _frame(self, k: int, rgb: UInt8[np.ndarray, "h w 3"]) -> FrameView:
         z, confidence = self.scene.depth(k)

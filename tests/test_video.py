@@ -12,7 +12,8 @@ from PIL import Image
 
 from rcvd.errors import UserError
 from rcvd.export.video import write_video as write_timed_video
-from rcvd.video import FrameSource, ReadCounts, read_frames, resize_rgb, working_size
+from rcvd.selection import FrameSource
+from rcvd.video import ReadCounts, read_frames, resize_rgb, working_size
 
 Read = Callable[..., tuple[np.ndarray, list[float], ReadCounts]]
 
