@@ -22,6 +22,8 @@ from rcvd.items import frame_name
 from rcvd.recipe import content_hash
 from rcvd.recon.upsample import upsample_depth
 from rcvd.scene import Scene
+from rcvd.selection import FrameSource
+from rcvd.stages.frames import FramesSettings, selection
 from rcvd.store import Progress, Store, no_progress
 from rcvd.types import Cameras
 from rcvd.video import ReadCounts, read_frames
