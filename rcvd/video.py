@@ -86,8 +86,10 @@ def frame_times(path: Path, source: FrameSource) -> list[float]:
         times = []
         for packet in _packets(container, stream, ReadCounts()):
             if packet.size and not packet.is_discard:
-                known = packet.pts is not None and packet.time_base is not None
-                times.append(float(packet.pts * packet.time_base) if known else len(times) / rate)
+                if packet.pts is None or packet.time_base is None:
+                    times.append(len(times) / rate)
+                else:
+                    times.append(float(packet.pts * packet.time_base))
     times = sorted(set(times))
     return [time - times[0] for time in times]
 
