@@ -110,8 +110,8 @@ def test_a_bent_lens_is_not_taken_for_motion() -> None:
     bent = replace(cameras, distortion=torch.full((len(z),), -0.25))
 
     def flow_of(i: int, j: int) -> Flow:
-        views = (part[[k]] for part in (bent.world_from_cam, bent.intrinsics) for k in (i, j))
-        flow = camera_flow(z[[i]], *views, bent.distortion[[i]], bent.distortion[[j]])
+        poses, lens, k1 = bent.world_from_cam, bent.intrinsics, bent.distortion
+        flow = camera_flow(z[[i]], poses[[i]], poses[[j]], lens[[i]], lens[[j]], k1[[i]], k1[[j]])
         return Flow(flow.displacement[0], torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE))
 
     graph = make_pairs(len(z))
