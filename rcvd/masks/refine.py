@@ -4,7 +4,7 @@ The two-view evidence is blind along epipolar lines (a car ahead). With cameras 
 static pixel has one depth, near the prior, that explains all its flows at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +17,7 @@ from rcvd.flow.pairs import neighbours
 from rcvd.geometry.camera import MIN_Z, pixel_centres
 from rcvd.geometry.pose import se3_exp
 from rcvd.geometry.residual_flow import camera_flow, camera_slope
-from rcvd.masks.cleaning import CleaningOptions, through_time
+from rcvd.masks.cleaning import CleaningOptions, Kept, through_time
 from rcvd.masks.evidence import (
     EvidenceOptions,
     FrameOf,
@@ -69,26 +69,27 @@ class _Measurements:
 
 
 def refine_moving(
-    first: Bool[Tensor, "t h w"],
+    first_of: Callable[[int], Bool[Tensor, "h w"]],
     found_of: FoundOf,
-    z: Float[Tensor, "t h w"],
+    z_of: Callable[[int], Float[Tensor, "h w"]],
     cameras: Cameras,
     frame_of: FrameOf,
     flow_of: FlowOf,
     graph: PairGraph,
     options: RefineOptions | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
     """Moving masks and instances from the flow's residual against solved cameras and depth.
 
-    first, found_of: the masks, and what a detector saw, before the solve. z: the solved depth in
-    the scale of the cameras, 0 where unknown.
+    first_of, found_of: a frame's mask, and what a detector saw, before the solve. z_of: its solved
+    depth in the scale of the cameras, 0 where unknown. kept: see `through_time`.
     """
     o = options or RefineOptions()
-    evidence = []
-    for i in range(graph.n_frames):
-        odds = solved_evidence(i, frame_of(i), z[i], cameras, flow_of, graph, o)
-        evidence.append(odds + o.first * first[i])
-    odds = through_time(torch.stack(evidence), flow_of, o.cleaning)
+    evidence = (
+        solved_evidence(i, frame_of(i), z_of(i), cameras, flow_of, graph, o) + o.first * first_of(i)
+        for i in range(graph.n_frames)
+    )
+    odds = through_time(evidence, flow_of, o.cleaning, kept)
     return clip_masks(odds, found_of, flow_of, graph, o.cleaning, o.verify)
 
 

@@ -26,7 +26,13 @@ def _refined(
     graph = make_pairs(len(z))
     first = torch.zeros_like(z, dtype=torch.bool)
     frames = refine_moving(
-        first, lambda _: no_instances(SIZE), z, cameras, lambda k: sequence.rgb[k], flow_of, graph
+        lambda k: first[k],
+        lambda _: no_instances(SIZE),
+        lambda k: z[k],
+        cameras,
+        lambda k: sequence.rgb[k],
+        flow_of,
+        graph,
     )
     return torch.stack([moving for moving, _ in frames])
 
