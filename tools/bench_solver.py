@@ -62,7 +62,11 @@ def make(
     moving = sequence.moving if masked else torch.zeros_like(sequence.moving)
     per_frame = zip(sequence.rgb, z, moving, strict=True)
     flows = noisy_flows(sequence, rule, outliers, seed)
-    return sequence, z, build_matches(per_frame, flows, z, moving, MatchOptions())
+    return (
+        sequence,
+        z,
+        build_matches(per_frame, flows, z.__getitem__, moving.__getitem__, MatchOptions()),
+    )
 
 
 def scale_drift(sequence: Sequence, solution: Solution) -> float:
