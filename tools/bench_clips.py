@@ -98,7 +98,9 @@ class Variant:
     def __call__(self, scene: Scene, truth: TrueSequence) -> Row:
         z, moving = self.prior(scene, truth), self.masks(scene)
         frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
-        matches = build_matches(frames, self.flows(scene, truth), z, moving, MatchOptions())
+        matches = build_matches(
+            frames, self.flows(scene, truth), z.__getitem__, moving.__getitem__, MatchOptions()
+        )
         assert truth.cameras is not None
         known = truth.cameras.intrinsics[0].double() if self.known_focal else None
         began = time.process_time()
