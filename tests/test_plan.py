@@ -11,9 +11,10 @@ import rcvd
 from rcvd import plan as plan_module
 from rcvd.amounts import in_words, number_of_bytes
 from rcvd.errors import UserError
-from rcvd.pipeline import STAGES
+from rcvd.pipeline import STAGES, make_settings
 from rcvd.plan import COSTS, SHARES, Clip, check_disk, make_plan
 from rcvd.selection import MOST_FRAMES, FrameSource
+from rcvd.stages import frames as frames_stage
 from rcvd.stages.frames import FramesSettings
 from rcvd.store import Store
 
@@ -33,7 +34,7 @@ def test_ten_minutes_of_full_hd_fit_eight_gigabytes(
     video = tmp_path / "clip.mp4"
     video.write_bytes(b"")
     times = [k / 30 for k in range(18_000)]
-    for module in (plan_module, rcvd.stages.frames):
+    for module in (plan_module, frames_stage):
         monkeypatch.setattr(module, "frame_times", lambda *_: times)
     monkeypatch.setattr(plan_module, "source_size", lambda _: (1080, 1920))
     clip = plan_module.clip_of(FramesSettings(video), "dense", False, False)
@@ -123,4 +124,4 @@ def test_amounts_in_words() -> None:
     assert in_words(1.5 * GIB) == "1.5 GB"
     assert in_words(2 * 1024 * GIB) == "2.0 TB"
     with pytest.raises(UserError, match="write an amount of memory as 4G or 500M"):
-        rcvd.pipeline.make_settings(Path("a.mp4"), None, {"max_memory": "0"})
+        make_settings(Path("a.mp4"), None, {"max_memory": "0"})
