@@ -2,20 +2,20 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rcvd.errors import UserError
 from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.sequence import Prediction, TrueSequence, associate
+from rcvd.processes import Ended, apart
 from rcvd.scene import Scene
 from rcvd.store import Store
 
 logger = logging.getLogger(__name__)
+
+KILLED = "its process was killed, most likely for want of memory; try fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -81,26 +81,24 @@ def reconstruct_all(
     Several at a time run in processes of their own: one that dies takes no other with it.
     """
     work = [(image_folder(t, out / "frames"), out / "scenes" / t.name, options) for t in truths]
-    with ThreadPoolExecutor(jobs) as threads:
-        run = _reconstruct if min(jobs, len(work)) <= 1 else _reconstruct_apart
-        for k, failure in enumerate(threads.map(run, work)):
-            progress = f"{truths[k].name}: {k + 1} of {len(truths)}"
-            if failure:
-                logger.warning("%s failed: %s", progress, failure)
-            else:
-                logger.info("%s reconstructed", progress)
+    if min(jobs, len(work)) <= 1:
+        ended = (Ended(k, _reconstruct(job), 1) for k, job in enumerate(work))
+    else:
+        ended = apart(_reconstruct, work, jobs)
+    for count, one in enumerate(ended, 1):
+        progress = f"{truths[one.number].name}: {count} of {len(truths)}"
+        if one.result is None:
+            logger.warning("%s failed: %s", progress, KILLED)
+        elif one.result:
+            logger.warning("%s failed: %s", progress, one.result)
+        else:
+            logger.info("%s reconstructed", progress)
 
 
-def _reconstruct_apart(job: tuple[Path, Path, RunOptions]) -> str | None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        try:
-            return pool.submit(_reconstruct, job).result()
-        except BrokenProcessPool:
-            return "its process was killed, most likely for want of memory; try fewer --jobs"
-
-
-def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str | None:
-    """Why a sequence failed, or None. A fault of ours is logged in full and is a failure too."""
+def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str:
+    """Why a sequence failed; empty where it did not. A fault of ours is logged in full and is a
+    failure too.
+    """
     from rcvd import pipeline
 
     images, scene, options = job
@@ -113,7 +111,7 @@ def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str | None:
     except Exception as error:
         logger.exception("%s", scene)
         return f"{type(error).__name__}: {error}"
-    return None
+    return ""
 
 
 def image_folder(truth: TrueSequence, frames: Path) -> Path:
