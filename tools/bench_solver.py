@@ -137,10 +137,11 @@ def parsed() -> argparse.Namespace:
 
 def recipes(args: argparse.Namespace) -> Iterator[Recipe]:
     scenes = HARD if args.hard else ((args.scene, args.masks),)
-    axes = (scenes, args.frames, args.rules, args.closure, args.outliers, args.seeds)
-    for (scene, masks), frames, rule, closure, outliers, seed in itertools.product(*axes):
-        size = (args.size[1], args.size[0])
-        yield Recipe(scene, frames, seed, rule, outliers, masks, closure == "on", size)
+    size = (args.size[1], args.size[0])
+    for scene, masks in scenes:
+        axes = (args.frames, args.rules, args.closure, args.outliers, args.seeds)
+        for frames, rule, closure, outliers, seed in itertools.product(*axes):
+            yield Recipe(scene, frames, seed, rule, outliers, masks, closure == "on", size)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ class PairCost(pyceres.CostFunction):
         self.root_uv = root / small.noise.sigma_uv
         self.root_z = root * self.data.known_j[0] / small.noise.sigma_z
 
-    def evaluate(self, parameters, residuals, jacobians) -> bool:
+    def Evaluate(self, parameters, residuals, jacobians) -> bool:  # noqa: N802 (their name)
         x_i, x_j, scale, depth = (torch.from_numpy(np.array(x)) for x in parameters)
         i, j = int(self.data.i), int(self.data.j)
         state = _moved(self.small.start, i, j, x_i, x_j, scale, depth)
@@ -71,7 +71,7 @@ class PriorCost(pyceres.CostFunction):
         self.set_num_residuals(s)
         self.set_parameter_block_sizes([1, s])
 
-    def evaluate(self, parameters, residuals, jacobians) -> bool:
+    def Evaluate(self, parameters, residuals, jacobians) -> bool:  # noqa: N802 (their name)
         scale, depth = parameters
         residuals[:] = (self.start + depth - scale[0]) * self.root
         if jacobians is not None:
@@ -91,7 +91,7 @@ class GaugeCost(pyceres.CostFunction):
         self.set_num_residuals(1)
         self.set_parameter_block_sizes([1] * self.t)
 
-    def evaluate(self, parameters, residuals, jacobians) -> bool:
+    def Evaluate(self, parameters, residuals, jacobians) -> bool:  # noqa: N802 (their name)
         residuals[0] = WIDE * (self.mean + sum(float(x[0]) for x in parameters) / self.t)
         for out in jacobians or ():
             if out is not None:
