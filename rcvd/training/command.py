@@ -1,19 +1,27 @@
 """What the training tools share: their flags, running detached, how scenes are counted."""
 
 import argparse
+import itertools
 import logging
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from rcvd.errors import UserError
+from rcvd.synthetic.sequence import Sequence
 from rcvd.training.loop import Schedule
 from rcvd.training.scenes import SceneStream
+from rcvd.weights import load_checkpoint, load_into
 
+logger = logging.getLogger(__name__)
+
+HELD_OUT_TOGETHER = 8
 HELD_OUT_SEED, TRAINING_SEED = 777_000, 1
 LOG = "log.txt"
 
@@ -37,6 +45,10 @@ def training_parser(
     parser.add_argument(
         "--overfit", type=int, metavar="N", help="a check: learn N examples by heart"
     )
+    parser.add_argument("--held-out", type=int, default=32, help="scenes judged on")
+    parser.add_argument("--size", default="256x192", help="of the rendered pictures")
+    parser.add_argument("--shots", type=int, default=8, help="scenes rendered together")
+    parser.add_argument("--uses", type=float, default=8, help="times an example is drawn, about")
     parser.add_argument(
         "--real", type=Path, nargs="*", default=[], help="real data, printed beside"
     )
@@ -107,6 +119,63 @@ def detached(folder: Path, arguments: list[str]) -> int:
             start_new_session=True,
         )
     return child.pid
+
+
+def repeated(scenes: Iterator[list[Sequence]], count: int) -> Iterator[list[Sequence]]:
+    """The first scenes of the stream over and over: what a network must learn by heart."""
+    kept = next(scenes)[:count]
+    while True:
+        yield kept
+
+
+def held_out(
+    options: argparse.Namespace,
+    frames: int,
+    examples: Callable[[list[Sequence]], dict[str, Tensor]],
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Examples of scenes that no training stream draws; frames: of each scene."""
+    shots = min(HELD_OUT_TOGETHER, options.held_out)
+    stream = SceneStream(HELD_OUT_SEED, size_of(options.size), shots, frames, device)
+    batches = [examples(b) for b in itertools.islice(stream, options.held_out // shots)]
+    return {name: torch.cat([b[name] for b in batches]) for name in batches[0]}
+
+
+def training_scenes(options: argparse.Namespace, device: torch.device) -> Iterator[list[Sequence]]:
+    """The stream to learn from, as the flags ask for; on a GPU its speed is logged first."""
+    stream = SceneStream(
+        options.seed,
+        size_of(options.size),
+        options.shots,
+        options.frames,
+        device,
+        workers_of(options, device),
+    )
+    if device.type == "cuda":
+        logger.info("scenes and pictures a second: %s", throughput(stream))
+    scenes = iter(stream)
+    return repeated(scenes, options.overfit) if options.overfit else scenes
+
+
+def started(network: nn.Module, options: argparse.Namespace) -> None:
+    """Weights of --init, where given."""
+    if options.init:
+        load_into(network, load_checkpoint(options.init), str(options.init))
+
+
+def run_tool(options: argparse.Namespace, train: Callable[[argparse.Namespace], None]) -> int:
+    """The tool's exit code: 2 with one line for what the user has to mend."""
+    try:
+        if options.detach:
+            number = detached(options.out, sys.argv)
+            sys.stdout.write(f"process {number}, log in {options.out / LOG}\n")
+            return 0
+        start_logging(options.out)
+        train(options)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
 
 
 def throughput(stream: SceneStream, seconds: float = 10.0) -> dict[str, float]:

@@ -25,7 +25,7 @@ class SceneStream:
     """What is drawn: shots a batch, pictures of each (height, width), on a device.
 
     seed: two streams of different seeds share no scene. workers: processes that lay scenes out; 0
-    for none. Portrait pictures are drawn by whole batches, as often as `portrait` says.
+    for none.
     """
 
     seed: int
@@ -34,7 +34,6 @@ class SceneStream:
     frames: int = 4
     device: torch.device = torch.device("cpu")  # noqa: RUF009
     workers: int = 0
-    portrait: float = 0.0
 
     def __iter__(self) -> Iterator[list[Sequence]]:
         for staged in self._staged():
@@ -44,9 +43,7 @@ class SceneStream:
         """Batch `number` of the stream, laid out and not rendered."""
         g = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         shots = random_shots(self.shots, g)
-        h, w = self.size
-        turned = bool(torch.rand((), generator=g) < self.portrait)
-        return stage(shots, draw_shares(self.frames, g), (w, h) if turned else (h, w))
+        return stage(shots, draw_shares(self.frames, g), self.size)
 
     def _staged(self) -> Iterator[Staged]:
         if self.workers == 0:

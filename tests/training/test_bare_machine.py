@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ABSENT = ("kornia", "pydantic", "av", "open3d", "beartype", "evo", "trimesh", "viser")
-TINY = ["--size", "64x48", "--crop", "64x48", "--batch", "1", "--first", "1", "--held-out", "1"]
+TOOLS = ("train_flow.py", "train_depth_prior.py")
+TINY = ["--size", "64x32", "--crop", "64x32", "--batch", "1", "--first", "1", "--held-out", "1"]
+TINY += ["--shots", "1", "--frames", "2"]
 
 
 def bare(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +32,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("tool", ["train_flow.py"])
+@pytest.mark.parametrize("tool", TOOLS)
 def test_training_runs_without_them(tool: str, tmp_path: Path) -> None:
     done = bare(tool, str(tmp_path), "--minutes", "0.02", "--device", "cpu", *TINY)
     assert done.returncode == 0, done.stderr
@@ -38,7 +40,7 @@ def test_training_runs_without_them(tool: str, tmp_path: Path) -> None:
     assert "done:" in (tmp_path / "log.txt").read_text()
 
 
-@pytest.mark.parametrize("tool", ["train_flow.py"])
+@pytest.mark.parametrize("tool", TOOLS)
 def test_a_users_mistakes_are_one_line(tool: str, tmp_path: Path) -> None:
     done = bare(tool, str(tmp_path), "--crop", "64by48", "--device", "cpu")
     assert done.returncode == 2
