@@ -55,12 +55,12 @@ def farneback(
     """Farneback's polynomial expansion (2003) with OpenCV's usual settings."""
     flows = []
     for a, b in zip(rgb_i, rgb_j, strict=True):
-        grey = [
+        first, second = (
             cv2.cvtColor((x * 255).byte().movedim(0, -1).cpu().numpy(), cv2.COLOR_RGB2GRAY)
             for x in (a, b)
-        ]
-        start = np.zeros((*grey[0].shape, 2), np.float32)
-        flows.append(cv2.calcOpticalFlowFarneback(*grey, start, 0.5, 5, 15, 3, 5, 1.1, 0))
+        )
+        start = np.zeros((*first.shape, 2), np.float32)
+        flows.append(cv2.calcOpticalFlowFarneback(first, second, start, 0.5, 5, 15, 3, 5, 1.1, 0))
     return torch.from_numpy(np.stack(flows)).to(rgb_i)
 
 
@@ -150,8 +150,8 @@ def rigid_cases(truth: TrueSequence, gap: int, every: int) -> Iterator[FlowCase]
         moving = truth.moving(i) if truth.moving else None
         known = within & same & (torch.ones_like(within) if moving is None else ~moving)
         if bool(known.any()):
-            pictures = (picture(truth.images[n]) for n in (i, j))
-            yield FlowCase(*pictures, flow[0].float(), known)
+            first, second = (picture(truth.images[n]) for n in (i, j))
+            yield FlowCase(first, second, flow[0].float(), known)
 
 
 def flo_cases(folder: Path) -> Iterator[FlowCase]:

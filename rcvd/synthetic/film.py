@@ -186,8 +186,7 @@ def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
 
 def film_part(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Sequence:
     """Only the frames at some shares of the clip, sharp: long clips are filmed part by part."""
-    seen, cameras = _pictures([shot], share, size, CPU)
-    return _sequence(shot, seen, cameras, share)
+    return film_staged(stage([shot], share, size))[0]
 
 
 def probe_depth(shot: Shot) -> tuple[float, float]:
