@@ -49,7 +49,7 @@ def train(options: argparse.Namespace) -> None:
     truth = command.held_out(options, HELD_OUT_FRAMES, true_stills, device)
     flat = depth_figures(lambda rgb: torch.zeros_like(rgb[:, 0]), truth)
     logger.info("held-out pictures %d, of a constant: %s", len(truth["rgb"]), flat)
-    network = DepthNetwork().to(device).to(memory_format=torch.channels_last)
+    network = DepthNetwork().to(device)
     command.started(network, options)
     scenes = command.training_scenes(options, device)
     task = DepthTask(network, scenes, truth, plan, device, options.seed, observer)
