@@ -13,6 +13,7 @@ from rcvd import settings as settings_module
 from rcvd.errors import UserError, unknown
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
 from rcvd.recipe import key_of
+from rcvd.running import recipe_for, run_stage
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
@@ -34,16 +35,7 @@ from rcvd.stages.report import ReportSettings
 from rcvd.stages.solving import PosesSettings
 from rcvd.stages.triangulate import STAGE as TRIANGULATE
 from rcvd.stages.triangulate import TriangulateSettings
-from rcvd.store import (
-    SETTINGS,
-    Progress,
-    Stage,
-    Store,
-    no_progress,
-    recipe_for,
-    run_stage,
-    write_json,
-)
+from rcvd.store import SETTINGS, Progress, Stage, Store, no_progress, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -1,19 +1,9 @@
-"""The run folder: a folder per stage, each with a manifest of what made it; writes are atomic.
+"""The run folder: a folder per stage, each with a manifest of what made it; writes are atomic."""
 
-A stage's key is the hash of its version, its settings (files by their content) and the keys of its
-inputs. Same key and done: skipped. Same key, not done: the missing items are computed. Another key:
-the old folder is moved aside and stays until the new one is done, so going back to the old settings
-after an interruption loses nothing.
-"""
-
-import dataclasses
 import json
-import logging
 import os
-import resource
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +13,14 @@ from filelock import FileLock, Timeout
 
 from rcvd import __version__
 from rcvd.errors import UserError
-from rcvd.provenance import environment
-from rcvd.recipe import changes, key_of, recipe_of
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MANIFEST = "stage.json"
 REPORT = "report.json"
 MARKER = "rcvd.json"
 SETTINGS = "settings.json"  # those of the last run, whole
+PART = ".part-"  # how names of what is not finished begin
 
 Advance = Callable[[int], None]
 """Call it with the number of items finished since the last call."""
@@ -167,6 +155,17 @@ class Workspace:
         with writing(self.folder / name) as part:
             yield part
 
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder inside the stage's own, for this block only."""
+        folder = self.folder / f"{PART}{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
     def missing(self, names: Iterable[str]) -> list[str]:
         """The items a resumed stage still has to compute."""
         return [name for name in names if not (self.folder / name).exists()]
@@ -183,7 +182,7 @@ class Workspace:
 def writing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` (same suffix) that replaces it only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
+    part = path.with_name(f"{PART}{path.name}")
     try:
         yield part
         os.replace(part, path)
@@ -210,82 +209,3 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f"{path} cannot be read ({error}); delete its folder to have it made again"
         ) from error
-
-
-def recipe_for(
-    store: Store, stage: Stage, sections: Sequence[Any], keys: dict[str, str | None]
-) -> dict[str, Any]:
-    """What the stage's output depends on, with these settings and input keys."""
-    own, *others = (dataclasses.asdict(section) for section in sections)
-    settings = own | dict(zip(stage.also, others, strict=True))
-    return recipe_of(stage.version, settings, store.seed, keys)
-
-
-def run_stage(store: Store, stage: Stage, *sections: Any, whole: bool = False) -> bool:
-    """Bring one stage up to date; True if it had work to do.
-
-    sections: the stage's settings and those of `stage.also`. whole: also make again what
-    `rcvd clean` removed.
-
-    Raises:
-        UserError: what the stage raises for its user.
-    """
-    for name in stage.inputs:
-        if not store.done(name):
-            raise RuntimeError(f"stage '{name}' has not finished in {store.root}")
-    keys = {name: store.manifest(name).get("key") for name in stage.inputs}
-    recipe = recipe_for(store, stage, sections, keys)
-    key = key_of(recipe)
-    manifest = store.manifest(stage.name)
-    if whole and store.cleaned(stage.name):
-        logger.info("%s: rcvd clean removed it, and it is needed again", stage.name)
-        _write_manifest(store, stage.name, manifest["key"], manifest["recipe"], done=False)
-    elif manifest.get("key") == key and manifest["done"]:
-        logger.info("%s: up to date, skipped", stage.name)
-        return False
-    _prepare_folder(store, stage.name, key, recipe)
-    started = time.perf_counter()
-    numbers = stage.run(Workspace(store, stage), *sections)
-    report = {
-        "seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        **environment(store.device),
-        **numbers,
-    }
-    write_json(store.folder(stage.name) / REPORT, report)
-    _write_manifest(store, stage.name, key, recipe, done=True)
-    for stale in store.run_folder.glob(f".old-{stage.name}-*"):
-        shutil.rmtree(stale)
-    logger.info("%s: done in %.1f s", stage.name, report["seconds"])
-    return True
-
-
-def _prepare_folder(store: Store, name: str, key: str, recipe: dict[str, Any]) -> None:
-    """Leave a folder of this key: the interrupted one, one that was moved aside, or a new one."""
-    folder, manifest = store.folder(name), store.manifest(name)
-    if manifest.get("key") == key:
-        logger.info("%s: resuming", name)
-        for part in folder.rglob(".part-*"):  # left by a kill
-            part.unlink()
-        return
-    if folder.exists():
-        changed = changes(manifest.get("recipe", {}), recipe)
-        logger.info("%s: computing again, changed: %s", name, "; ".join(changed) or "unknown")
-        aside = store.run_folder / f".old-{name}-{manifest.get('key', 'unknown')}"
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-    else:
-        logger.info("%s: computing", name)
-    kept = store.run_folder / f".old-{name}-{key}"
-    if kept.exists():
-        logger.info("%s: going on with what these settings had left", name)
-        os.replace(kept, folder)
-    else:
-        _write_manifest(store, name, key, recipe, done=False)
-
-
-def _write_manifest(
-    store: Store, name: str, key: str, recipe: dict[str, Any], *, done: bool
-) -> None:
-    content = {"stage": name, "key": key, "done": done, "rcvd": __version__, "recipe": recipe}
-    write_json(store.folder(name) / MANIFEST, content)

@@ -10,7 +10,8 @@ import pytest
 from rcvd.clean import clean
 from rcvd.errors import UserError
 from rcvd.pipeline import needed_whole
-from rcvd.store import MARKER, Stage, Store, Workspace, run_stage, write_json
+from rcvd.running import run_stage
+from rcvd.store import MARKER, Stage, Store, Workspace, write_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rcvd import store as store_module
+from rcvd import running
 from rcvd.errors import UserError
 from rcvd.recipe import changes
-from rcvd.store import Stage, Store, Workspace, run_stage, writing
+from rcvd.running import run_stage
+from rcvd.store import Stage, Store, Workspace, writing
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def test_kill_between_moving_aside_and_starting(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module, "_write_manifest", killed)
+    monkeypatch.setattr(running, "_write_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
         run_stage(store, counting_stage(calls), Options(value=2.0))
     monkeypatch.undo()

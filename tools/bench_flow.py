@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """End-point error of every flow backend on RubberWhale and on exact scenes: a Markdown table.
 
-tools/bench_flow.py [DATA/flow] [--scenes demo,street,pan] [--size 384x224]
+tools/bench flow [DATA/flow] [--scenes demo,street,pan] [--size 384x224]
 """
 
 import argparse

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Accuracy and speed of the joint solve on corrupted exact scenes: seeds x frames x outliers.
 
-    python tools/bench_solver.py --frames 40 100 --seeds 0 1 2 3 4 --outliers 0 0.2
+    tools/bench solver --frames 40 100 --seeds 0 1 2 3 4 --outliers 0 0.2
 
 The flow is exact plus 0.3 px noise (rule `paper`), the depth has a wrong scale and a smooth bend in
 every frame. `--scipy` also solves a small problem with scipy.optimize.least_squares on the same
@@ -10,16 +11,12 @@ residuals and prints the ratio of the times.
 import argparse
 import dataclasses
 import resource
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rcvd.flow.pairs import make_pairs
 from rcvd.geometry.align import umeyama
@@ -65,7 +62,11 @@ def make(
     moving = sequence.moving if masked else torch.zeros_like(sequence.moving)
     per_frame = zip(sequence.rgb, z, moving, strict=True)
     flows = noisy_flows(sequence, rule, outliers, seed)
-    return sequence, z, build_matches(per_frame, flows, z, moving, MatchOptions())
+    return (
+        sequence,
+        z,
+        build_matches(per_frame, flows, z.__getitem__, moving.__getitem__, MatchOptions()),
+    )
 
 
 def scale_drift(sequence: Sequence, solution: Solution) -> float:

@@ -1,8 +1,7 @@
 """From noisy evidence to masks: along time by the flow, over the image by shape."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -13,7 +12,8 @@ from torch import Tensor
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.consistency import carry_back
 
-EvidenceOf = Callable[[int], Float[Tensor, "h w"]]
+Kept = MutableMapping[int, Tensor]
+"""Where a pass over the clip leaves a tensor a frame for the next pass: a dict, or files."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,36 @@ REFERENCE_AREA = 384 * 216
 
 
 def through_time(
-    evidence: Float[Tensor, "t h w"], flow_of: FlowOf, options: CleaningOptions | None = None
-) -> Float[Tensor, "t h w"]:
+    evidence: Iterable[Float[Tensor, "h w"]],
+    flow_of: FlowOf,
+    options: CleaningOptions | None = None,
+    kept: Kept | None = None,
+) -> Mapping[int, Tensor]:
     """Evidence with what the frames before and after say of the same surface, carried by the flow
-    between neighbours: two recursive passes.
-    """
-    o = options or CleaningOptions()
+    between neighbours: two recursive passes. Gives h w by frame.
 
-    def carried(passed: Float[Tensor, "h w"], frame: int, origin: int) -> Float[Tensor, "h w"]:
+    evidence: of each frame in turn, asked for once. kept: empty; holds what lies between the
+    passes, and the result.
+    """
+    o, kept = options or CleaningOptions(), {} if kept is None else kept
+
+    def joined(own: Tensor, passed: Tensor | None, frame: int, origin: int) -> Tensor:
+        if passed is None:
+            return own
         flow = flow_of(frame, origin)
         there = carry_back(passed[None, ..., None], flow.displacement[None])[0, ..., 0]
-        return there * flow.valid
+        return (own + o.memory * there * flow.valid).clamp(o.floor, o.ceiling)
 
-    def run(order: range) -> Float[Tensor, "t h w"]:
-        out = evidence.clone()
-        for origin, frame in pairwise(order):
-            sum_ = evidence[frame] + o.memory * carried(out[origin], frame, origin)
-            out[frame] = sum_.clamp(o.floor, o.ceiling)
-        return out
-
-    last = len(evidence) - 1
-    return run(range(last + 1)) + run(range(last, -1, -1)) - evidence
+    passed = None
+    for frame, own in enumerate(evidence):
+        passed = joined(own, passed, frame, frame - 1)
+        kept[frame] = torch.stack([own, passed])
+    passed = None
+    for frame in reversed(range(len(kept))):
+        own, before = kept[frame]
+        passed = joined(own, passed, frame, frame + 1)
+        kept[frame] = before + passed - own
+    return kept
 
 
 def regions(

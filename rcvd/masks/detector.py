@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rcvd.flow.chain import FlowOf
+from rcvd.masks.cleaning import Kept
 from rcvd.masks.evidence import FrameOf
 from rcvd.masks.instances import make_instances
 from rcvd.masks.motion import MotionMasks
@@ -63,10 +64,15 @@ class DetectorMasks:
         return self.detector(rgb)
 
     def __call__(
-        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, found_of: FoundOf
+        self,
+        frame_of: FrameOf,
+        flow_of: FlowOf,
+        graph: PairGraph,
+        found_of: FoundOf,
+        kept: Kept | None = None,
     ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """See `rcvd.masks.model.MaskModel`."""
-        return self.motion(frame_of, flow_of, graph, found_of)
+        return self.motion(frame_of, flow_of, graph, found_of, kept)
 
 
 def kept_instances(

@@ -11,6 +11,7 @@ from torch import Tensor
 from rcvd.checkpoints import files, find
 from rcvd.errors import unknown
 from rcvd.flow.chain import FlowOf
+from rcvd.masks.cleaning import Kept
 from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.detectron2 import detectron2_masks
 from rcvd.masks.evidence import FrameOf
@@ -39,12 +40,18 @@ class MaskModel(Protocol):
         ...
 
     def __call__(
-        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, found_of: FoundOf
+        self,
+        frame_of: FrameOf,
+        flow_of: FlowOf,
+        graph: PairGraph,
+        found_of: FoundOf,
+        kept: Kept | None = None,
     ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """Moving pixels and instances of each frame in turn.
 
         frame_of, flow_of: read one frame or one directed pair of `graph`, found_of: what `detect`
-        found in a frame; each is called more than once, so that memory does not grow with the clip.
+        found in a frame; each is called more than once, and what lies between two passes over the
+        clip goes into `kept`, so that memory does not grow with the clip.
         """
         ...
 

@@ -1,14 +1,13 @@
 """Mask backend `motion`: what moves against the dominant camera motion. Needs no weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.flow.chain import FlowOf
-from rcvd.masks.cleaning import CleaningOptions, through_time
+from rcvd.masks.cleaning import CleaningOptions, Kept, through_time
 from rcvd.masks.evidence import EvidenceOptions, FrameOf, camera_motions, frame_evidence
 from rcvd.masks.instances import no_instances
 from rcvd.masks.verify import FoundOf, VerifyOptions, clip_masks
@@ -39,22 +38,27 @@ class MotionMasks:
         return no_instances((rgb.shape[1], rgb.shape[2]), rgb.device)
 
     def __call__(
-        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, found_of: FoundOf
+        self,
+        frame_of: FrameOf,
+        flow_of: FlowOf,
+        graph: PairGraph,
+        found_of: FoundOf,
+        kept: Kept | None = None,
     ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """See `rcvd.masks.model.MaskModel`."""
-        odds = self.log_odds(frame_of, flow_of, graph)
+        odds = self.log_odds(frame_of, flow_of, graph, kept)
         return clip_masks(
             odds, found_of, flow_of, graph, self.options.cleaning, self.options.verify
         )
 
     def log_odds(
-        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph
-    ) -> Float[Tensor, "t h w"]:
-        """Log-odds for `moves` of every pixel, 0 where no flow tells."""
+        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, kept: Kept | None = None
+    ) -> Mapping[int, Tensor]:
+        """Log-odds for `moves` of every pixel by frame, 0 where no flow tells."""
         o = self.options
         motions = camera_motions(graph, flow_of, o.evidence)
-        evidence = [
+        evidence = (
             frame_evidence(i, frame_of(i), motions, flow_of, o.evidence)
             for i in range(graph.n_frames)
-        ]
-        return through_time(torch.stack(evidence), flow_of, o.cleaning)
+        )
+        return through_time(evidence, flow_of, o.cleaning, kept)

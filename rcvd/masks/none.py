@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.flow.chain import FlowOf
+from rcvd.masks.cleaning import Kept
 from rcvd.masks.evidence import FrameOf
 from rcvd.masks.instances import no_instances
 from rcvd.masks.verify import FoundOf
@@ -23,7 +24,12 @@ class NoMasks:
         return no_instances((rgb.shape[1], rgb.shape[2]), rgb.device)
 
     def __call__(
-        self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, found_of: FoundOf
+        self,
+        frame_of: FrameOf,
+        flow_of: FlowOf,
+        graph: PairGraph,
+        found_of: FoundOf,
+        kept: Kept | None = None,
     ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """See `rcvd.masks.model.MaskModel`."""
         frame = frame_of(0)

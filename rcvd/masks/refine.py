@@ -4,7 +4,7 @@ The two-view evidence is blind along epipolar lines (a car ahead). With cameras 
 static pixel has one depth, near the prior, that explains all its flows at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +17,7 @@ from rcvd.flow.pairs import neighbours
 from rcvd.geometry.camera import MIN_Z, pixel_centres
 from rcvd.geometry.pose import se3_exp
 from rcvd.geometry.residual_flow import camera_flow, camera_slope
-from rcvd.masks.cleaning import CleaningOptions, through_time
+from rcvd.masks.cleaning import CleaningOptions, Kept, through_time
 from rcvd.masks.evidence import (
     EvidenceOptions,
     FrameOf,
@@ -69,26 +69,27 @@ class _Measurements:
 
 
 def refine_moving(
-    first: Bool[Tensor, "t h w"],
+    first_of: Callable[[int], Bool[Tensor, "h w"]],
     found_of: FoundOf,
-    z: Float[Tensor, "t h w"],
+    z_of: Callable[[int], Float[Tensor, "h w"]],
     cameras: Cameras,
     frame_of: FrameOf,
     flow_of: FlowOf,
     graph: PairGraph,
     options: RefineOptions | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
     """Moving masks and instances from the flow's residual against solved cameras and depth.
 
-    first, found_of: the masks, and what a detector saw, before the solve. z: the solved depth in
-    the scale of the cameras, 0 where unknown. The cameras' distortion is not modelled here.
+    first_of, found_of: a frame's mask, and what a detector saw, before the solve. z_of: its solved
+    depth in the scale of the cameras, 0 where unknown. kept: see `through_time`.
     """
     o = options or RefineOptions()
-    evidence = []
-    for i in range(graph.n_frames):
-        odds = solved_evidence(i, frame_of(i), z[i], cameras, flow_of, graph, o)
-        evidence.append(odds + o.first * first[i])
-    odds = through_time(torch.stack(evidence), flow_of, o.cleaning)
+    evidence = (
+        solved_evidence(i, frame_of(i), z_of(i), cameras, flow_of, graph, o) + o.first * first_of(i)
+        for i in range(graph.n_frames)
+    )
+    odds = through_time(evidence, flow_of, o.cleaning, kept)
     return clip_masks(odds, found_of, flow_of, graph, o.cleaning, o.verify)
 
 
@@ -138,22 +139,34 @@ def _measure(
     here = cameras.world_from_cam[frame].to(z).expand(n, 4, 4)
     intrinsics = cameras.intrinsics[frame].to(z).expand(n, 4)
     there, lenses = cameras.world_from_cam[others].to(z), cameras.intrinsics[others].to(z)
+    k1_here, k1_there = _distortion(cameras, [frame] * n, z), _distortion(cameras, others, z)
 
     def measured(there: Float[Tensor, "j 4 4"], lenses: Float[Tensor, "j 4"]) -> _Measurements:
-        induced = camera_flow(z.expand(n, -1, -1), here, there, intrinsics, lenses)
+        induced = camera_flow(
+            z.expand(n, -1, -1), here, there, intrinsics, lenses, k1_here, k1_there
+        )
         error = torch.stack([f.displacement for f in flows]) - induced.displacement
         valid = torch.stack([f.valid for f in flows]) & induced.in_front
         return _Measurements(
             flows, error, induced.per_log_z, induced.z_there, information, valid, sigma
         )
 
-    change = _camera_error(measured(there, lenses), lenses, options)
+    change = _camera_error(measured(there, lenses), lenses, k1_there, options)
     scale = torch.cat([change[:, 6:].exp().expand(n, 2), torch.ones_like(lenses[:, 2:])], 1)
     return measured(there @ se3_exp(-change[:, :6]), lenses * scale)
 
 
+def _distortion(cameras: Cameras, frames: list[int], like: Tensor) -> Float[Tensor, "j"] | float:
+    """k1 of frames; 0.0 where no lens distorts, which spares its inversion."""
+    k1 = cameras.distortion[frames].to(like)
+    return k1 if bool((k1 != 0).any()) else 0.0
+
+
 def _camera_error(
-    m: _Measurements, lenses: Float[Tensor, "j 4"], options: RefineOptions
+    m: _Measurements,
+    lenses: Float[Tensor, "j 4"],
+    k1: Float[Tensor, "j"] | float,
+    options: RefineOptions,
 ) -> Float[Tensor, "j 7"]:
     """Change of each pair's second camera that fits the flow over the whole image.
 
@@ -166,7 +179,7 @@ def _camera_error(
     size = (m.valid.shape[1], m.valid.shape[2])
     pixels = pixel_centres(size, error.device, error.dtype)[::step, ::step]
     landed = pixels + torch.stack([f.displacement[::step, ::step] for f in m.flows])
-    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses[:, None, None])
+    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses, k1)
     bent = torch.einsum("jhwab,jhwb->jhwa", information, slope)
     share = sigma**-2 + (slope * bent).sum(-1)
     information = information - bent[..., :, None] * bent[..., None, :] / share[..., None, None]

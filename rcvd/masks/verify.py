@@ -4,7 +4,7 @@ A detector tells what could move, the flow's evidence whether it does, over the 
 log-odds have been carried along time before they come here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -91,18 +91,18 @@ def dilated(mask: Bool[Tensor, "h w"], radius: int) -> Bool[Tensor, "h w"]:
 
 
 def clip_masks(
-    odds: Float[Tensor, "t h w"],
+    odds: Mapping[int, Tensor],
     found_of: FoundOf,
     flow_of: FlowOf,
     graph: PairGraph,
     cleaning: CleaningOptions | None = None,
     options: VerifyOptions | None = None,
 ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
-    """`frame_masks` of every frame, frame by frame, with tracks."""
+    """`frame_masks` of every frame, frame by frame, with tracks. odds: h w by frame."""
     kept: list[Bool[Tensor, "h w"]] = []
 
     def instances() -> Iterator[Instances]:
-        for k in range(len(odds)):
+        for k in range(graph.n_frames):
             moving, found = frame_masks(found_of(k), odds[k], cleaning, options)
             kept.append(moving)
             yield found

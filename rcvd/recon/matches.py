@@ -5,7 +5,7 @@ s values and the solver's sums over points are plain matrix products. A match th
 has confidence 0.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -175,19 +175,23 @@ def moving_share(moving: Bool[Tensor, "h w"]) -> Float[Tensor, "mh mw"]:
 def build_matches(
     frames: Iterable[tuple[Float[Tensor, "3 h w"], Float[Tensor, "h w"], Bool[Tensor, "h w"]]],
     flows: Iterable[tuple[int, int, Flow]],
-    z: Float[Tensor, "t h w"],
-    moving: Bool[Tensor, "t h w"],
+    z_of: Callable[[int], Float[Tensor, "h w"]],
+    moving_of: Callable[[int], Bool[Tensor, "h w"]],
     options: MatchOptions,
 ) -> Matches:
     """Matches of all pairs, reading one frame and one flow at a time.
 
-    frames: rgb, prior depth and moving mask in order. flows: (i, j, flow) in any order. z, moving:
-    what the targets are looked up in; anything indexable by frame will do.
+    frames: rgb, prior depth and moving mask in order. flows: (i, j, flow) in any order. z_of,
+    moving_of: the same depth and mask by frame, for the targets.
 
     Raises: ValueError when no flow is given.
     """
-    points = [sample_points(*frame, options) for frame in frames]
-    rows = [(i, j, match_pair(points[i], flow, moving[j], z[j])) for i, j, flow in flows]
+    points, shares, size = [], [], (0, 0)
+    for rgb, z, moving in frames:
+        points.append(sample_points(rgb, z, moving, options))
+        shares.append(moving_share(moving))
+        size = (z.shape[0], z.shape[1])
+    rows = [(i, j, match_pair(points[i], flow, moving_of(j), z_of(j))) for i, j, flow in flows]
     if not rows:
         raise ValueError("no frame pairs to match")
     rows.sort(key=lambda row: row[:2])
@@ -201,6 +205,6 @@ def build_matches(
         confidence=confidence,
         log_z_j=log_z_j,
         z_known_j=known,
-        moving_share=torch.stack([moving_share(moving[i]) for i in range(len(points))]),
-        size=(z.shape[1], z.shape[2]),
+        moving_share=torch.stack(shares),
+        size=size,
     )

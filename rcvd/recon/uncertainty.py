@@ -20,9 +20,10 @@ from rcvd.recon.eliminate import eliminate_points
 from rcvd.recon.free import Free, block_index
 from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
 from rcvd.recon.levenberg import Problem
-from rcvd.recon.linear import System, linearise, pair_pulls
+from rcvd.recon.linear import System, linearise
 from rcvd.recon.noise import Noise
 from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
+from rcvd.recon.rows import pair_pulls
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
 

@@ -6,19 +6,20 @@ gained, and the trained weights of each kept round; with 0 rounds all follows fr
 
 import logging
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rcvd.depth.model import DepthModel, load_depth
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
-from rcvd.items import array_name, frame_name, read_mask, write_array
+from rcvd.items import Spool, array_name, frame_name, read_mask, write_array
 from rcvd.recon.deform import deformed_depth
 from rcvd.recon.finetune import finetune
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
@@ -26,7 +27,7 @@ from rcvd.recon.triangulate import triangulate_frame
 from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
 from rcvd.stages.depth import DepthSettings
-from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, link_file
+from rcvd.stages.solving import ClipSolver, DepthOf, PosesSettings, Solved, link_file
 from rcvd.stages.triangulate import targets_by_frame
 from rcvd.store import REPORT, Stage, Workspace, read_json, write_json
 from rcvd.types import Cameras
@@ -53,12 +54,12 @@ class FinetuneSettings:
 
 @dataclass(frozen=True)
 class _Current:
-    """The best so far. z: deformed depth; base: the network's depth it is a deformation of;
-    residual: median of the solve in pixels; solved: the solve, None for that of `poses`.
+    """The best so far. z: a frame's deformed depth; base: the network's depth it is a deformation
+    of; residual: median of the solve in pixels; solved: the solve, None for that of `poses`.
     """
 
-    z: Float[Tensor, "t h w"]
-    base: Float[Tensor, "t h w"]
+    z: DepthOf
+    base: DepthOf
     cameras: Cameras
     residual: float
     solved: Solved | None
@@ -69,16 +70,17 @@ def run(
 ) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
-    current = _from_poses(workspace, scene)
+    current, solver = _from_poses(workspace, scene), ClipSolver(scene, workspace, poses)
     rounds: list[dict[str, Any]] = []
     model = None
     if settings.rounds and verdict in SOLVED and depth.folder is None:
         model = load_depth(depth.backend, workspace.store.device, depth.weights, depth.hub)
-    if model is not None and model.trainable:
-        current, rounds = _alternate(workspace, scene, model, current, settings, poses)
-    else:
-        logger.info("finetune: no round (%s)", _why_not(settings, verdict))
-    _write(workspace, scene, current)
+    with workspace.scratch("predicted") as folder:
+        if model is not None and model.trainable:
+            current, rounds = _alternate(solver, model, current, settings, folder)
+        else:
+            logger.info("finetune: no round (%s)", _why_not(settings, verdict))
+        _write(workspace, scene, current)
     write_json(workspace.folder / "rounds.json", rounds)
     return {"rounds": sum(r["kept"] for r in rounds), "tried": len(rounds)}
 
@@ -94,14 +96,14 @@ def _from_poses(workspace: Workspace, scene: Scene) -> _Current:
     folder = workspace.input("poses")
     with np.load(folder / "deformation.npz") as data:
         log_scale, shift, unit = (torch.from_numpy(data[n]) for n in ("log_scale", "shift", "unit"))
-    base = torch.stack([scene.prior(k) for k in range(scene.n_frames)])
-    frames = [
-        deformed_depth(base[k, None], log_scale[k, None], shift[k, None], unit[k, None])[0]
-        for k in range(scene.n_frames)
-    ]
+
+    def z_of(k: int) -> Float[Tensor, "h w"]:
+        prior = scene.prior(k)[None]
+        return deformed_depth(prior, log_scale[k, None], shift[k, None], unit[k, None])[0].float()
+
     cameras, _ = read_cameras(folder / "cameras.npz")
     report = read_json(folder / "diagnostics.json")
-    return _Current(torch.stack(frames).float(), base, cameras, _residual(report), None)
+    return _Current(z_of, scene.prior, cameras, _residual(report), None)
 
 
 def _residual(report: dict[str, Any]) -> float:
@@ -109,45 +111,54 @@ def _residual(report: dict[str, Any]) -> float:
 
 
 def _alternate(
-    workspace: Workspace,
-    scene: Scene,
+    solver: ClipSolver,
     model: DepthModel,
     current: _Current,
     settings: FinetuneSettings,
-    poses: PosesSettings,
+    folder: Path,
 ) -> tuple[_Current, list[dict[str, Any]]]:
-    """Rounds of training under fixed cameras and solving under fixed weights; the best is kept."""
-    solver = ClipSolver(scene, workspace, poses)
-    moving = _moving(workspace, scene)
+    """Rounds of training under fixed cameras and solving under fixed weights; the best is kept.
+
+    folder: for what the trained networks predict.
+    """
+    scene, workspace = solver.scene, solver.workspace
     rounds: list[dict[str, Any]] = []
     for number in range(1, settings.rounds + 1):
-        frames = _frames(workspace, scene, solver, settings, current)
+        frames = _frames(solver, settings, current)
         row = _train(workspace, model, solver, frames, settings, number)
         rounds.append(row)
         if row["held_out"][-1] >= row["held_out"][0]:
             logger.info("round %d: held-out pairs no longer improve", number)
             break
-        with torch.no_grad():
-            z = torch.stack([_predict(model, scene, k) for k in range(scene.n_frames)])
-        solved = solver.solve(z, moving)
+        predicted = _predict_all(model, scene, folder / str(number))
+        solved = solver.solve(predicted, partial(_moving, workspace))
         residual = _residual(solved.solution.report)
         if not solved.solution.verdict.solved or residual > WORSE * current.residual:
             logger.info("round %d: the solve fits worse, %.3f px; not kept", number, residual)
             break
         row["kept"] = True
-        deformed = torch.stack([solved.depth(k, z[k]) for k in range(scene.n_frames)])
-        current = _Current(deformed.float(), z, solved.solution.cameras, residual, solved)
+        deformed = partial(_deformed, solved, predicted)
+        current = _Current(deformed, predicted, solved.solution.cameras, residual, solved)
     return current, rounds
 
 
-def _moving(workspace: Workspace, scene: Scene) -> Tensor:
-    folder = workspace.input("poses") / "masks"
-    return torch.stack([read_mask(folder / frame_name(k)) for k in range(scene.n_frames)])
+def _moving(workspace: Workspace, k: int) -> Bool[Tensor, "h w"]:
+    return read_mask(workspace.input("poses") / "masks" / frame_name(k))
 
 
-def _predict(model: DepthModel, scene: Scene, k: int) -> Float[Tensor, "h w"]:
+def _deformed(solved: Solved, z_of: DepthOf, k: int) -> Float[Tensor, "h w"]:
+    return solved.depth(k, z_of(k)).float()
+
+
+def _predict_all(model: DepthModel, scene: Scene, folder: Path) -> DepthOf:
+    """The network's depth of every frame, left in a new folder."""
     device = next(iter(model.trainable_parameters("all"))).device
-    return model(scene.rgb(k)[None].to(device))[0].float().cpu()
+    folder.mkdir()
+    kept = Spool(folder)
+    with torch.no_grad():
+        for k in range(scene.n_frames):
+            kept[k] = model(scene.rgb(k)[None].to(device))[0].float()
+    return kept.__getitem__
 
 
 def _train(
@@ -175,34 +186,28 @@ def _train(
     return row
 
 
-def _frames(
-    workspace: Workspace,
-    scene: Scene,
-    solver: ClipSolver,
-    settings: FinetuneSettings,
-    current: _Current,
-) -> FinetuneFrames:
+def _frames(solver: ClipSolver, settings: FinetuneSettings, current: _Current) -> FinetuneFrames:
     """What a round of training reads, item by item; the triangulated targets are made on demand."""
-    moving, cameras = _moving(workspace, scene), current.cameras
+    scene, cameras = solver.scene, current.cameras
+    moving = lru_cache(CACHED_FRAMES)(partial(_moving, solver.workspace))
+    z_of = lru_cache(CACHED_FRAMES)(current.z)
     leaving = targets_by_frame(solver.pairs, scene.n_frames)
 
     @lru_cache(CACHED_FRAMES)
     def target(k: int) -> tuple[Tensor, Tensor]:
         if not leaving[k]:
-            return current.z[k].log(), torch.full_like(current.z[k], torch.inf)
+            return z_of(k).log(), torch.full_like(z_of(k), torch.inf)
         flow = stacked([solver.flow(k, j) for j in leaving[k]])
-        found = triangulate_frame(
-            current.z[k], k, torch.tensor(leaving[k]), flow, cameras, moving[k]
-        )
-        trusted = (found.agreement > settings.min_agreement) & ~moving[k]
+        found = triangulate_frame(z_of(k), k, torch.tensor(leaving[k]), flow, cameras, moving(k))
+        trusted = (found.agreement > settings.min_agreement) & ~moving(k)
         return found.log_z, torch.where(trusted, found.measured_sigma, torch.inf)
 
     return FinetuneFrames(
         cameras=cameras,
         rgb=lru_cache(CACHED_FRAMES)(scene.rgb),
         flow=lru_cache(CACHED_FRAMES)(solver.flow),
-        moving=lambda k: moving[k],
-        log_scale=lambda k: (current.z[k] / current.base[k]).log(),
+        moving=moving,
+        log_scale=lambda k: (z_of(k) / current.base(k)).log(),
         first=scene.prior,
         target=target if settings.triangulated else None,
     )
@@ -218,7 +223,7 @@ def _write(workspace: Workspace, scene: Scene, current: _Current) -> None:
     for k in range(scene.n_frames):
         link_file(workspace, poses / "masks" / frame_name(k), f"masks/{frame_name(k)}")
         with workspace.writing(f"z/{array_name(k)}") as part:
-            write_array(part, current.z[k])
+            write_array(part, current.z(k))
 
 
 STAGE = Stage(

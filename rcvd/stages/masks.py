@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rcvd.errors import unknown
 from rcvd.items import (
+    Spool,
     frame_name,
     instances_name,
     read_flow,
@@ -101,15 +102,19 @@ def _estimated(
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
     frame_of = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
     flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
-    if not model.looks:
-        return model(frame_of, flow_of, graph, lambda k: model.detect(frame_of(k)))
     names = [f"detected/{instances_name(k)}" for k in range(scene.n_frames)]
-    for name in workspace.track(workspace.missing(names), "detection"):
-        with workspace.writing(name) as part:
-            write_instances(part, model.detect(frame_of(int(Path(name).stem))))
-    return model(
-        frame_of, flow_of, graph, lambda k: read_instances(workspace.folder / names[k]).to(device)
-    )
+    if model.looks:
+        for name in workspace.track(workspace.missing(names), "detection"):
+            with workspace.writing(name) as part:
+                write_instances(part, model.detect(frame_of(int(Path(name).stem))))
+
+    def found_of(k: int) -> Instances:
+        if not model.looks:
+            return model.detect(frame_of(k))
+        return read_instances(workspace.folder / names[k]).to(device)
+
+    with workspace.scratch("evidence") as folder:
+        yield from model(frame_of, flow_of, graph, found_of, Spool(folder, device))
 
 
 def _from_files(
@@ -119,10 +124,16 @@ def _from_files(
     flow_folder = workspace.input("flow")
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
     sizes = Sizes(scene.size, scene.source_size)
-    masks = [read_mask_file(folder, k, sizes) for k in range(scene.n_frames)]
-    found = (regions_as_instances(mask, None, "moving in your mask") for mask in masks)
     flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j))
-    yield from zip(masks, tracked(found, flow_of, graph), strict=True)
+    kept: list[Bool[Tensor, "h w"]] = []
+
+    def found() -> Iterator[Instances]:
+        for k in range(scene.n_frames):
+            kept.append(read_mask_file(folder, k, sizes))
+            yield regions_as_instances(kept[0], None, "moving in your mask")
+
+    for instances in tracked(found(), flow_of, graph):
+        yield kept.pop(), instances
 
 
 STAGE = Stage("masks", ("frames", "flow"), run, version=2)

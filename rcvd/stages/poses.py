@@ -13,19 +13,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.export.cameras import write_cameras
 from rcvd.flow.pairs import pair_graph
 from rcvd.items import (
+    Spool,
     array_name,
     frame_name,
     instances_name,
     read_array,
     read_instances,
     read_mask,
+    write_instances,
+    write_mask,
 )
 from rcvd.masks.instances import with_class
 from rcvd.masks.refine import refine_moving
 from rcvd.scene import Scene
-from rcvd.stages.solving import ClipSolver, PosesSettings, Solved, write_solution
+from rcvd.stages.solving import ClipSolver, DepthOf, MaskOf, PosesSettings, Solved, link_file
 from rcvd.store import Stage, Workspace, write_json
 from rcvd.types import Instances
 
@@ -36,41 +40,64 @@ CACHED_FRAMES, CACHED_FLOWS = 32, 64
 
 def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
-    frames = range(scene.n_frames)
     depth, masks = workspace.input("depth"), workspace.input("masks")
-    z = torch.stack([torch.from_numpy(read_array(depth / array_name(k))) for k in frames])
-    moving = torch.stack([read_mask(masks / frame_name(k)) for k in frames])
+
+    def z_of(k: int) -> Float[Tensor, "h w"]:
+        return torch.from_numpy(read_array(depth / array_name(k)))
+
+    def first_of(k: int) -> Bool[Tensor, "h w"]:
+        return read_mask(masks / frame_name(k))
+
+    def refined_of(k: int) -> Bool[Tensor, "h w"]:
+        return read_mask(workspace.folder / "masks" / frame_name(k))
+
     solver = ClipSolver(scene, workspace, settings)
-    solved = solver.solve(z, moving)
-    found = [read_instances(masks / "instances" / instances_name(k)) for k in frames]
+    solved = solver.solve(z_of, first_of)
     if settings.refine_masks and solved.solution.verdict.solved:
-        refined, found = _refine(solver, solved, z, moving, found)
-        percent = 100 * float((refined != moving).float().mean())
+        percent = _refine(solver, solved, z_of, first_of)
         logger.info("masks: the solve changed %.2f %% of the pixels; solving again", percent)
-        moving, solved = refined, solver.solve(z, refined)
-    write_solution(workspace, scene, solved, moving, found)
+        solved = solver.solve(z_of, refined_of)
+    else:
+        for k in range(scene.n_frames):
+            for name in (frame_name(k), f"instances/{instances_name(k)}"):
+                link_file(workspace, masks / name, name if "/" in name else f"masks/{name}")
+    with workspace.writing("cameras.npz") as part:
+        write_cameras(part, solved.solution.cameras, scene.times)
     _write_deformation(workspace, solved)
     write_json(workspace.folder / "diagnostics.json", solved.solution.report)
     return {"verdict": solved.solution.verdict.name, "figures": solved.figures}
 
 
-def _refine(
-    solver: ClipSolver,
-    solved: Solved,
-    z: Float[Tensor, "t h w"],
-    moving: Bool[Tensor, "t h w"],
-    found: list[Instances],
-) -> tuple[Bool[Tensor, "t h w"], list[Instances]]:
-    """Masks and instances from what the flow leaves against the solved cameras and depth."""
-    depth = torch.stack([solved.depth(k, z[k]) for k in range(len(z))]).float()
-    graph = pair_graph(solver.pairs, len(z))
-    frame_of = lru_cache(CACHED_FRAMES)(solver.scene.rgb)
+def _refine(solver: ClipSolver, solved: Solved, z_of: DepthOf, first_of: MaskOf) -> float:
+    """masks/ and instances/ from what the flow leaves against the solved cameras and depth; gives
+    the percentage of the pixels that this changed.
+    """
+    scene, workspace = solver.scene, solver.workspace
+    found = workspace.input("masks") / "instances"
+    graph = pair_graph(solver.pairs, scene.n_frames)
+    frame_of = lru_cache(CACHED_FRAMES)(scene.rgb)
     flow_of = lru_cache(CACHED_FLOWS)(solver.flow)
     cameras = solved.solution.cameras
-    named = [with_class(instances) for instances in found]
-    refined = refine_moving(moving, lambda k: named[k], depth, cameras, frame_of, flow_of, graph)
-    masks, instances = zip(*refined, strict=True)
-    return torch.stack(masks), list(instances)
+
+    def named(k: int) -> Instances:
+        return with_class(read_instances(found / instances_name(k)))
+
+    def depth_of(k: int) -> Float[Tensor, "h w"]:
+        return solved.depth(k, z_of(k)).float()
+
+    changed = 0.0
+    with workspace.scratch("evidence") as folder:
+        kept = Spool(folder)
+        refined = refine_moving(
+            first_of, named, depth_of, cameras, frame_of, flow_of, graph, kept=kept
+        )
+        for k, (moving, instances) in enumerate(refined):
+            changed += float((moving != first_of(k)).float().mean()) / scene.n_frames
+            with workspace.writing(f"masks/{frame_name(k)}") as part:
+                write_mask(part, moving)
+            with workspace.writing(f"instances/{instances_name(k)}") as part:
+                write_instances(part, instances)
+    return 100 * changed
 
 
 def _write_deformation(workspace: Workspace, solved: Solved) -> None:

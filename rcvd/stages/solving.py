@@ -5,8 +5,9 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.export.cameras import write_cameras
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
-from rcvd.items import (
-    frame_name,
-    instances_name,
-    read_flow,
-    read_pairs,
-    write_instances,
-    write_mask,
-)
+from rcvd.items import read_flow, read_pairs
 from rcvd.recon.deform import deformed_depth, disparity_unit
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
 from rcvd.store import Workspace, read_json
-from rcvd.types import Flow, Instances
+from rcvd.types import Flow
 
 logger = logging.getLogger(__name__)
+
+DepthOf = Callable[[int], Float[Tensor, "h w"]]
+MaskOf = Callable[[int], Bool[Tensor, "h w"]]
+CACHED_FRAMES = 32
 
 
 @dataclass(frozen=True)
@@ -122,13 +119,14 @@ class ClipSolver:
         hfov = 2 * math.degrees(math.atan(half))
         return replace(self.settings.solver, hfov=hfov, sigma_focal=hint["sigma"])
 
-    def solve(self, z: Float[Tensor, "t h w"], moving: Bool[Tensor, "t h w"]) -> Solved:
-        """Cameras and deformation from a prior and masks, as the settings say."""
+    def solve(self, z_of: DepthOf, moving_of: MaskOf) -> Solved:
+        """Cameras and deformation from a prior and masks by frame, as the settings say."""
         scene, store = self.scene, self.workspace.store
         prior = read_json(self.workspace.input("depth") / "prior.json")
         options = replace(self._options(), free_shift=bool(prior["free_disparity_shift"]))
-        frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
-        matches = build_matches(frames, self._flows(), z, moving, self.settings.matches)
+        z_of, moving_of = lru_cache(CACHED_FRAMES)(z_of), lru_cache(CACHED_FRAMES)(moving_of)
+        frames = ((scene.rgb(k), z_of(k), moving_of(k)) for k in range(scene.n_frames))
+        matches = build_matches(frames, self._flows(), z_of, moving_of, self.settings.matches)
         known = known_intrinsics(self.settings, scene)
         with store.progress("solving", 100) as advance:
             done = 0
@@ -160,23 +158,6 @@ def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"
     else:
         return None
     return resize_intrinsics(values, scene.source_size, scene.size)
-
-
-def write_solution(
-    workspace: Workspace,
-    scene: Scene,
-    solved: Solved,
-    moving: Bool[Tensor, "t h w"],
-    found: list[Instances],
-) -> None:
-    """cameras.npz, masks/ and instances/ of the running stage."""
-    with workspace.writing("cameras.npz") as part:
-        write_cameras(part, solved.solution.cameras, scene.times)
-    for k in range(scene.n_frames):
-        with workspace.writing(f"masks/{frame_name(k)}") as part:
-            write_mask(part, moving[k])
-        with workspace.writing(f"instances/{instances_name(k)}") as part:
-            write_instances(part, found[k])
 
 
 def link_file(workspace: Workspace, source: Path, name: str) -> None:

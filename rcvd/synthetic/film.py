@@ -133,6 +133,12 @@ def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
     return film_together([shot], frames, size)[0]
 
 
+def film_part(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Sequence:
+    """Only the frames at some shares of the clip, sharp: long clips are filmed part by part."""
+    seen, cameras = _pictures([shot], share, size, CPU)
+    return _sequence(shot, seen, cameras, share)
+
+
 def probe_depth(shot: Shot) -> tuple[float, float]:
     """Depths in metres that 2 % and 50 % of the pixels of small pictures of the shot undercut."""
     share = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)

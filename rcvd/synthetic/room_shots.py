@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rcvd.synthetic import places
 from rcvd.synthetic.film import Shot, measure, solve_monotone
-from rcvd.synthetic.path import hand_held, look_at, shake
+from rcvd.synthetic.path import hand_held, look_at, shake, sway
 from rcvd.synthetic.scene import Place, Scene, build_scene
 
 ROOM = (2.9, 3.3)  # half extents x, z in metres
@@ -39,6 +39,26 @@ def demo(rng: random.Random) -> Shot:
     scene = furnished_room(rng, [figure])
     path = hand_held(rng, (0.0, EYE, -2.3), (0.0, -0.95, 1.2), (0.7, 0.1, 0.25))
     return Shot(scene, path, math.radians(62))
+
+
+def long_take(rng: random.Random) -> Shot:
+    """The demo's room for 42 seconds: the camera sways across it and back three times, at a hand's
+    pace whatever the number of frames, and a figure crosses slowly.
+    """
+    figure = places.walker(rng, (-1.3, 0.0, 0.0), rng.uniform(-0.1, 0.1), speed=0.06)
+    scene = furnished_room(rng, [figure])
+    gesture, wobble = sway(rng, (0.9, 0.12, 0.3)), shake(rng, 0.006)
+    gaze, tilt = shake(rng, 0.015), shake(rng, 0.006)
+    duration = 42.0
+
+    def path(share: Float[Tensor, "t"]) -> Float[Tensor, "t 4 4"]:
+        times = share * duration
+        eye = torch.tensor([0.0, EYE, -2.2], dtype=torch.float64)
+        eye = eye + gesture(6 * share) + wobble(times)
+        goal = torch.tensor([0.0, -0.95, 1.2], dtype=torch.float64)
+        return look_at(eye, goal + gaze(times), tilt(times)[:, 0])
+
+    return Shot(scene, path, math.radians(62), duration)
 
 
 def room(rng: random.Random) -> Shot:

@@ -10,6 +10,7 @@ from rcvd.synthetic.sequence import Sequence
 
 SEQUENCES: dict[str, Callable[[random.Random], Shot]] = {
     "demo": room_shots.demo,
+    "long_take": room_shots.long_take,
     "room": room_shots.room,
     "orbit": room_shots.orbit,
     "small_path": room_shots.small_path,

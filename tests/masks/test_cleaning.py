@@ -43,10 +43,15 @@ def _shift(i: int, j: int) -> Flow:
     return Flow(moved, torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE))
 
 
+def _through_time(evidence: torch.Tensor, *rest: object) -> torch.Tensor:
+    kept = through_time(iter(evidence), *rest)  # pyright: ignore[reportArgumentType]
+    return torch.stack([kept[k] for k in range(len(evidence))])
+
+
 def test_evidence_travels_with_the_surface_both_ways_in_time() -> None:
     evidence = torch.zeros(5, *SIZE)
     evidence[2, 50, 60] = 4.0
-    out = through_time(evidence, _shift, CleaningOptions(memory=0.5))
+    out = _through_time(evidence, _shift, CleaningOptions(memory=0.5))
     for k, expected in enumerate([1.0, 2.0, 4.0, 2.0, 1.0]):
         assert abs(float(out[k, 50, 60 + 3 * (k - 2)]) - expected) < 1e-4
         assert abs(float(out[k].sum()) - expected) < 1e-3
@@ -58,7 +63,7 @@ def test_invalid_flow_carries_nothing() -> None:
         return Flow(flow.displacement, torch.zeros(SIZE, dtype=torch.bool), flow.confidence)
 
     evidence = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(through_time(evidence, broken), evidence)
+    torch.testing.assert_close(_through_time(evidence, broken), evidence)
 
 
 def test_what_is_passed_on_is_bounded() -> None:
@@ -67,5 +72,5 @@ def test_what_is_passed_on_is_bounded() -> None:
     def still(i: int, j: int) -> Flow:
         return Flow(torch.zeros(*SIZE, 2), torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE))
 
-    out = through_time(evidence, still, CleaningOptions(memory=0.9, ceiling=6.0))
+    out = _through_time(evidence, still, CleaningOptions(memory=0.9, ceiling=6.0))
     assert out.max() <= 2 * 6.0 - 3.0 + 1e-5

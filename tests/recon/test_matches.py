@@ -94,7 +94,7 @@ def test_build_sorts_pairs_and_refuses_none() -> None:
         (0, 2, constant_flow(2.0, 0.0)),
         (0, 1, constant_flow(1.0, 0.0)),
     ]
-    matches = build_matches(frames, flows, z, moving, OPTIONS)
+    matches = build_matches(frames, flows, lambda k: z[k], lambda k: moving[k], OPTIONS)
     assert matches.pairs.tolist() == [[0, 1], [0, 2], [1, 0]]
     shift = (matches.xy_j - matches.xy_i[matches.pairs[:, 0]])[:, :, 0]
     for row, expected in zip(shift, (1.0, 2.0, -1.0), strict=True):
@@ -103,7 +103,7 @@ def test_build_sorts_pairs_and_refuses_none() -> None:
     half = matches.select(torch.tensor([True, False, True]), 2)
     assert half.xy_j.shape == (2, 24, 2)
     with pytest.raises(ValueError, match="no frame pairs"):
-        build_matches(frames, [], z, moving, OPTIONS)
+        build_matches(frames, [], lambda k: z[k], lambda k: moving[k], OPTIONS)
 
 
 def test_moving_share_is_an_area_average() -> None:
