@@ -12,7 +12,7 @@ LAYERS = (
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
-    ("hdr", "frame_quality", "focal_metadata"),
+    ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
     ("video", "items", "recipe", "provenance", "usage", "store"),
     ("running",),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
