@@ -102,8 +102,9 @@ def test_a_closed_gate_makes_it_a_network_on_every_frame() -> None:
         level.repeat_interleave(5), torch.zeros(10, 1),
     )  # fmt: skip
     torch.testing.assert_close(fold_frames(together), singly[:, :, 0], atol=1e-5, rtol=1e-4)
-    for block in [*network.down, *network.up]:
-        torch.nn.init.ones_(block.time.gate)
+    for name, parameter in network.named_parameters():
+        if name.endswith("gate"):
+            torch.nn.init.ones_(parameter)
     opened = network(x, zero, zero, none, level, positions(2, 5))
     assert (opened - together).abs().max() > 1e-2
 

@@ -117,8 +117,8 @@ class VideoUnet(nn.Module):
         )
         self.last = nn.Conv2d(width, channels, 3, padding=1)
         self.pool = nn.AvgPool3d((1, 2, 2))
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
         self.register_buffer("spread", torch.ones(3))
 
     def forward(
