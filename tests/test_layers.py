@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "optional", "hub", "checkpoints", "weights", "arrays"),
+    ("errors", "types", "optional", "hub", "checkpoints", "weights", "arrays", "amounts", "device"),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),
@@ -14,10 +14,11 @@ LAYERS = (
     ("export", "evaluation"),
     ("training",),
     ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
-    ("video", "items", "recipe", "provenance", "usage", "store"),
-    ("running",),
+    ("video", "items", "recipe", "provenance", "usage", "store", "processes"),
+    ("running", "leftovers"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
-    ("settings", "pipeline"),
+    ("settings", "plan"),
+    ("pipeline",),
     ("status", "clean", "demo", "outputs", "evaluate", "compare", "resolution", "export_formats"),
     ("batch", "reproduce"),
     ("terminal",),
