@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from rcvd.export.video import write_video
 from rcvd.pipeline import STAGES
@@ -40,8 +40,8 @@ def attempt(video: Path, out: Path, until: str = STAGES[-1].name, **sections: ob
     return Attempt(video, out, until, "fast", (*SECTIONS, *sections.items()))
 
 
-def start(job: Attempt, harm: Harm | None = None) -> tuple[BaseProcess, Connection]:
-    """A child that works on the attempt and sends its Result."""
+def start(job: Attempt, harm: Harm | None = None) -> tuple[BaseProcess, Any]:
+    """A child that works on the attempt, and the pipe that its Result comes by."""
     here, there = CONTEXT.Pipe()
     process = CONTEXT.Process(target=_child, args=(there, job, harm), daemon=True)
     process.start()
@@ -49,13 +49,13 @@ def start(job: Attempt, harm: Harm | None = None) -> tuple[BaseProcess, Connecti
     return process, here
 
 
-def _child(pipe: Connection, job: Attempt, harm: Harm | None) -> None:
+def _child(pipe: Any, job: Attempt, harm: Harm | None) -> None:
     if harm is not None:
         harm()
     pipe.send(run(job))
 
 
-def finish(process: BaseProcess, pipe: Connection) -> Result:
+def finish(process: BaseProcess, pipe: Any) -> Result:
     """The child's result; hang or crash where it sends none."""
     try:
         result = pipe.recv() if pipe.poll(DEADLINE) else Result("hang", f"after {DEADLINE:.0f} s")
