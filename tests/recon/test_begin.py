@@ -147,6 +147,19 @@ def test_a_slow_clip_is_solved_by_its_keyframes() -> None:
     assert min(std[1:]) > 0
 
 
+def test_a_slow_clip_survives_frames_without_matches() -> None:
+    made = make(n=120, points=60, noise=0.5, corruption=0.05)
+    lost = (made.matches.pairs >= 50) & (made.matches.pairs < 54)
+    confidence = made.matches.confidence * ~lost.any(1)[:, None]
+    solution = solve(replace(made.matches, confidence=confidence), OPTIONS)
+    assert [50, 53, TOO_FEW] in solution.report["spans"]
+    assert solution.report["keyframes"] < 100
+    centres = solution.cameras.world_from_cam[:, :3, 3]
+    between = torch.lerp(centres[49], centres[54], torch.tensor(0.4, dtype=torch.float64))
+    torch.testing.assert_close(centres[51], between, atol=1e-3, rtol=0)
+    assert ate(solution, made) < 0.03
+
+
 def test_keyframes_are_those_whose_points_have_parallax() -> None:
     made = make(n=40, points=60, noise=0.2)
     data, state = truth(made)
