@@ -13,7 +13,7 @@ LAYERS = (
     ("recon",),
     ("export", "evaluation"),
     ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
-    ("video", "items", "recipe", "provenance", "usage", "store", "processes"),
+    ("video", "items", "recipe", "provenance", "usage", "store", "spool", "processes"),
     ("running", "leftovers"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
     ("settings", "plan"),
