@@ -1,4 +1,4 @@
-"""What one pass over a clip leaves for the next one: files, so that the clip is never held whole."""
+"""What one pass over a clip leaves for the next one, as files: the clip is never held whole."""
 
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
