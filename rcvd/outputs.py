@@ -45,7 +45,7 @@ def output_path(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
 
 
 def read_output(path: Path | None, truth: TrueSequence) -> Output:
-    """A system's output; ours with its moving masks.
+    """A system's output; ours with its moving masks and flow.
 
     One that cannot be read, or whose frames do not correspond to the truth's, is logged: the
     sequence then counts as failed, for this reason.
@@ -53,7 +53,7 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
     if path is None:
         return Output(None)
     try:
-        prediction = with_masks(read_prediction(path), path)
+        prediction = with_run(read_prediction(path), path)
         associate(truth, prediction)
     except UserError as error:
         logger.warning("%s", error)
@@ -61,10 +61,15 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
     return Output(path, prediction)
 
 
-def with_masks(prediction: Prediction, path: Path) -> Prediction:
-    """A scene of ours with the masks of its run folder, where it has them."""
-    if prediction.system == "rcvd" and (path / "run").is_dir() and Store(path).done("masks"):
-        return replace(prediction, moving=Scene.load(path).moving)
+def with_run(prediction: Prediction, path: Path) -> Prediction:
+    """A scene of ours with the masks and the flow of its run folder, where it has them."""
+    if prediction.system != "rcvd" or not (path / "run").is_dir():
+        return prediction
+    store, scene = Store(path), Scene.load(path)
+    if store.done("masks"):
+        prediction = replace(prediction, moving=scene.moving)
+    if store.done("flow") and not store.cleaned("flow"):
+        prediction = replace(prediction, flow=lambda k: scene.flow(k, k + 1))
     return prediction
 
 

@@ -140,9 +140,9 @@ class _Witness:
     def pair(self, i: int, j: int) -> _Pair:
         flow, cameras = self.scene.flow(i, j), self.cameras
         poses, intrinsics = cameras.world_from_cam.float(), cameras.intrinsics.float()
-        predicted = camera_flow(
-            self.depth(i)[None], poses[[i]], poses[[j]], intrinsics[[i]], intrinsics[[j]]
-        )
+        bend = cameras.distortion.float()
+        lenses = intrinsics[[i]], intrinsics[[j]], bend[[i]], bend[[j]]
+        predicted = camera_flow(self.depth(i)[None], poses[[i]], poses[[j]], *lenses)
         target = landing(flow.displacement[None])
         there, smooth = sample_depth(self.depth(j)[None], target)
         within = inside(target, self.scene.size)[0]

@@ -82,8 +82,7 @@ def refine_moving(
     """Moving masks and instances from the flow's residual against solved cameras and depth.
 
     first_of, found_of: a frame's mask, and what a detector saw, before the solve. z_of: its solved
-    depth in the scale of the cameras, 0 where unknown. kept: see `through_time`. The cameras'
-    distortion is not modelled here.
+    depth in the scale of the cameras, 0 where unknown. kept: see `through_time`.
     """
     o = options or RefineOptions()
     evidence = (
@@ -140,22 +139,34 @@ def _measure(
     here = cameras.world_from_cam[frame].to(z).expand(n, 4, 4)
     intrinsics = cameras.intrinsics[frame].to(z).expand(n, 4)
     there, lenses = cameras.world_from_cam[others].to(z), cameras.intrinsics[others].to(z)
+    k1_here, k1_there = _distortion(cameras, [frame] * n, z), _distortion(cameras, others, z)
 
     def measured(there: Float[Tensor, "j 4 4"], lenses: Float[Tensor, "j 4"]) -> _Measurements:
-        induced = camera_flow(z.expand(n, -1, -1), here, there, intrinsics, lenses)
+        induced = camera_flow(
+            z.expand(n, -1, -1), here, there, intrinsics, lenses, k1_here, k1_there
+        )
         error = torch.stack([f.displacement for f in flows]) - induced.displacement
         valid = torch.stack([f.valid for f in flows]) & induced.in_front
         return _Measurements(
             flows, error, induced.per_log_z, induced.z_there, information, valid, sigma
         )
 
-    change = _camera_error(measured(there, lenses), lenses, options)
+    change = _camera_error(measured(there, lenses), lenses, k1_there, options)
     scale = torch.cat([change[:, 6:].exp().expand(n, 2), torch.ones_like(lenses[:, 2:])], 1)
     return measured(there @ se3_exp(-change[:, :6]), lenses * scale)
 
 
+def _distortion(cameras: Cameras, frames: list[int], like: Tensor) -> Float[Tensor, "j"] | float:
+    """k1 of frames; 0.0 where no lens distorts, which spares its inversion."""
+    k1 = cameras.distortion[frames].to(like)
+    return k1 if bool((k1 != 0).any()) else 0.0
+
+
 def _camera_error(
-    m: _Measurements, lenses: Float[Tensor, "j 4"], options: RefineOptions
+    m: _Measurements,
+    lenses: Float[Tensor, "j 4"],
+    k1: Float[Tensor, "j"] | float,
+    options: RefineOptions,
 ) -> Float[Tensor, "j 7"]:
     """Change of each pair's second camera that fits the flow over the whole image.
 
@@ -168,7 +179,7 @@ def _camera_error(
     size = (m.valid.shape[1], m.valid.shape[2])
     pixels = pixel_centres(size, error.device, error.dtype)[::step, ::step]
     landed = pixels + torch.stack([f.displacement[::step, ::step] for f in m.flows])
-    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses[:, None, None])
+    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses, k1)
     bent = torch.einsum("jhwab,jhwb->jhwa", information, slope)
     share = sigma**-2 + (slope * bent).sum(-1)
     information = information - bent[..., :, None] * bent[..., None, :] / share[..., None, None]

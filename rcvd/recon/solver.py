@@ -15,11 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.geometry.grid import refined_grid
 from rcvd.recon.begin import begin, finish_cameras
 from rcvd.recon.diagnostics import pair_figures, residual_report
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
 from rcvd.recon.judging import judged
+from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
@@ -31,6 +33,8 @@ from rcvd.recon.verdict import Verdict, is_still
 from rcvd.types import Cameras, Deformation
 
 __all__ = ["Solution", "SolverOptions", "solve"]
+
+FINER = 4  # bilinear cells along one bicubic cell: the two then differ by a thousandth of a bend
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +92,12 @@ def solve(
     tell("start", 0.1)
     begun = begin(setting, state, first.static)
     tell("cameras", 0.3)
-    state, setting, sigma_uv = finish_cameras(setting, begun)
-    spread = _spread(setting, state, sigma_uv, begun.held)
+    done = finish_cameras(setting, begun)
+    state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
+    spread = _spread(done.keyed, state, sigma_uv, begun.held)
+    if len(begun.keys) < matches.n_frames:
+        state = fill_in(setting, begun.keys, state, sigma_uv)
+        spread = spread_of_all(setting, begun.keys, state, spread, sigma_uv)
     verdict = judged(setting, state, sigma_uv, spread, begun.moves)
     held = begun.held or held_frames(verdict)
     if begun.moves and held:
@@ -108,7 +116,8 @@ def solve(
         "sigma_prior": sigma,
         "frames_without_first_pose": first.lost,
         "restarted_frames": begun.restarted,
-        "trimmed_pairs": matches.pairs[begun.trimmed].tolist(),
+        "trimmed_pairs": begun.trimmed.tolist(),
+        "keyframes": len(begun.keys),
     }
     return _solution(setting, state, spread, verdict, facts)
 
@@ -149,13 +158,21 @@ def _solution(
     report |= facts
     return Solution(
         cameras=_cameras(state, lens, matches.size),
-        deformation=Deformation(state.grid + state.log_scale[:, None, None]),
+        deformation=_deformation(state, options),
         shift=state.shift,
         offsets=prior_residuals(data, state),
         verdict=verdict,
         report=report,
         state=state,
     )
+
+
+def _deformation(state: State, options: SolverOptions) -> Deformation:
+    """The solved log-scales as a bilinear grid; a bicubic one is sampled FINER times as densely."""
+    field = state.grid
+    if options.interpolation == "bicubic" and min(field.shape[1:]) > 1:
+        field = refined_grid(field, FINER)
+    return Deformation(field + state.log_scale[:, None, None])
 
 
 def _cameras(state: State, lens: Lens, size: tuple[int, int]) -> Cameras:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rcvd.flow.pairs import make_pairs
 from rcvd.geometry.pose import se3_exp
+from rcvd.geometry.residual_flow import camera_flow
 from rcvd.geometry.warp import induced_flow
 from rcvd.masks.evidence import camera_motions, frame_evidence
 from rcvd.masks.instances import no_instances
@@ -104,3 +105,23 @@ def test_depth_is_uncertain_beside_an_edge() -> None:
     sigma = depth_sigma(z, 0.2)
     torch.testing.assert_close(sigma[:, :11], torch.full((20, 11), 0.2))
     assert (sigma[:, 12:18] > 0.69).all()
+
+
+def test_a_bent_lens_is_not_taken_for_motion() -> None:
+    rgb, z, cameras, _ = _car_ahead()
+    z = torch.where(z == 5.0, z.median(), z)
+    turn = torch.tensor([0.3, 0.0, 0.0, 0.0, 0.06, 0.04])
+    poses = se3_exp(torch.arange(len(z))[:, None] * turn)
+    cameras = replace(cameras, world_from_cam=poses)
+    bent = replace(cameras, distortion=torch.full((len(z),), -0.25))
+
+    def flow_of(i: int, j: int) -> Flow:
+        poses, lens, k1 = bent.world_from_cam, bent.intrinsics, bent.distortion
+        flow = camera_flow(z[[i]], poses[[i]], poses[[j]], lens[[i]], lens[[j]], k1[[i]], k1[[j]])
+        return Flow(flow.displacement[0], torch.ones(SIZE, dtype=torch.bool), torch.ones(SIZE))
+
+    graph = make_pairs(len(z))
+    known = solved_evidence(4, rgb[4], z[4], bent, flow_of, graph)
+    assert known.max() < 0
+    pinhole = solved_evidence(4, rgb[4], z[4], cameras, flow_of, graph)
+    assert (pinhole > 0).float().mean() > 0.02

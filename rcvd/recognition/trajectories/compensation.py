@@ -59,8 +59,9 @@ def without_camera(
     log_sigma: error of the log of the depth, for depth that was estimated. What a depth within it
     would explain is not the thing's own motion; beside an edge either surface's depth may be meant.
     """
-    pose, lens = cameras.world_from_cam.double(), cameras.intrinsics.double()
-    induced = camera_flow(z.double()[None], *(x[k : k + 1] for x in (pose, lens) for k in (i, j)))
+    parts = (cameras.world_from_cam, cameras.intrinsics, cameras.distortion)
+    views = (part.double()[k : k + 1] for part in parts for k in (i, j))
+    induced = camera_flow(z.double()[None], *views)
     own = flow.displacement.double() - induced.displacement[0]
     if log_sigma is not None:
         slope = induced.per_log_z[0]
