@@ -80,8 +80,8 @@ def test_a_resection_is_not_taken_in_by_what_another_camera_half_explains() -> N
         pose = se3_exp(torch.tensor([x, 0, 0, 0, turn, 0], dtype=torch.float64))
         return pose, project(transform_points(invert(pose), world), k)
 
-    true, pixels = seen(0.0, 0.03)
-    _, other = seen(0.06, 0.03 - 0.06 / 2.6)
+    true, pixels = seen(0.01, 0.03)
+    _, other = seen(0.06, 0.03 - 0.05 / 2.6)
     assert (other - pixels)[~moves].norm(dim=1).median() < 1.0
     pixels = torch.where(moves[:, None], other, pixels)
     pixels = pixels + 0.15 * torch.randn(300, 2, dtype=torch.float64, generator=g)
