@@ -175,8 +175,8 @@ def resect(
     if len(world) < options.min_matches:
         return None
     every = max(1, len(world) // options.max_points)
-    xyz = np.asarray(world[::every])
-    uv = np.asarray(pixels[::every]) - 0.5
+    xyz = np.ascontiguousarray(world[::every])  # OpenCV's projectPoints takes no strides
+    uv = np.ascontiguousarray(pixels[::every]) - 0.5
     found = [_ransac(xyz, uv, camera, k * options.threshold, options) for k in WIDTHS]
     poses = [pose for pose in found if pose is not None]
     if not poses:
