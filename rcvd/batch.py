@@ -1,22 +1,20 @@
 """Many clips: each reconstructed in a process of its own, here or on a Ray cluster.
 
 A clip's process may die (memory, a lost machine): the clip is tried again and goes on where it
-stopped, since a scene folder resumes. Nothing here schedules: a thread pool or Ray does.
+stopped, since a scene folder resumes. Nothing here schedules: `processes.apart` or Ray does.
 """
 
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 from rcvd.errors import UserError
+from rcvd.processes import apart
 from rcvd.store import write_json
 
 logger = logging.getLogger(__name__)
@@ -178,27 +176,14 @@ def run_batch(
 
 
 def _here(jobs: Sequence[Job], resources: Resources) -> Iterator[Outcome]:
-    with ThreadPoolExecutor(resources.jobs) as pool:
-        futures = [pool.submit(_retried, job, resources.attempts) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:  # Ctrl-C: clips that have not begun must not begin
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _retried(job: Job, attempts: int) -> Outcome:
-    """A clip in a process of its own, again while that process dies."""
-    for attempt in range(1, attempts + 1):
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            try:
-                outcome = process.submit(reconstruct_one, job).result()
-                return replace(outcome, attempts=attempt)
-            except BrokenProcessPool:
-                logger.warning("%s: its process died (attempt %d)", job.out.name, attempt)
-    message = f"its process died {attempts} times (out of memory?); see {job.log}"
-    return Outcome(job.out.name, "died", message, attempts)
+    attempts, cores = resources.attempts, resources.cores
+    for ended in apart(reconstruct_one, jobs, resources.jobs, attempts, cores):
+        job = jobs[ended.number]
+        if ended.result is not None:
+            yield replace(ended.result, attempts=ended.attempts)
+        else:
+            message = f"its process died {ended.attempts} times (out of memory?); see {job.log}"
+            yield Outcome(job.out.name, "died", message, ended.attempts)
 
 
 def _on_ray(jobs: Sequence[Job], resources: Resources, address: str) -> Iterator[Outcome]:

@@ -80,6 +80,11 @@ def reconstruct(
     commercial_ok: Annotated[
         bool, typer.Option(help="Refuse models whose licence forbids commercial use.")
     ] = False,
+    max_memory: Annotated[str | None, typer.Option(help="Of main memory, as 8G.")] = None,
+    max_vram: Annotated[str | None, typer.Option(help="Of the GPU's memory, as 8G.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="all, or results: intermediate data goes at the end.")
+    ] = None,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:
@@ -106,6 +111,9 @@ def reconstruct(
         "finetune.minutes": finetune_minutes,
         "export.full_resolution": full_resolution or None,
         "export.mesh.enabled": mesh or None,
+        "max_memory": max_memory,
+        "max_vram": max_vram,
+        "keep": keep,
     }
     _run(video, out, preset, until, nest_flags(flags), overrides or [])
 

@@ -45,6 +45,7 @@ def batch(
 ) -> None:
     """Reconstruct many clips side by side; run again to resume."""
     set_up_logging(verbose=False)
+    from rcvd.amounts import number_of_bytes
     from rcvd.batch import Job, Resources, StatusTable, find_clips, run_batch, scene_folders
     from rcvd.pipeline import make_settings
     from rcvd.settings import parse_overrides
@@ -71,24 +72,6 @@ def batch(
             f"{len(failed)} of {len(outcomes)} clips have no scene; the first, {failed[0].name}: "
             f"{failed[0].message}"
         )
-
-
-def number_of_bytes(text: str) -> int:
-    """`4G`, `500M` or a plain number of bytes.
-
-    Raises:
-        UserError: anything else.
-    """
-    units = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-    upper = text.strip().upper().removesuffix("B")
-    factor = units.get(upper[-1:], 1)
-    try:
-        value = float(upper[:-1] if upper[-1:] in units else upper)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UserError(f"{text}: write an amount of memory as 4G or 500M")
-    return int(value * factor)
 
 
 def print_outcomes(outcomes: "list[Outcome]") -> None:

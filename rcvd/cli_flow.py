@@ -82,7 +82,8 @@ def _video_frames(source: Path, i: int, j: int, max_side: int) -> Any:
     import cv2
     import torch
 
-    from rcvd.video import FrameSource, ReadCounts, read_frames
+    from rcvd.selection import FrameSource
+    from rcvd.video import ReadCounts, read_frames
 
     found = {}
     for k, (rgb, _) in enumerate(read_frames(source, FrameSource(), ReadCounts())):

@@ -3,6 +3,7 @@
 from rcvd import (
     cli_recognize_action,
     cli_recognize_data,
+    cli_recognize_generate,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
@@ -12,6 +13,7 @@ from rcvd.cli_recognize import app
 MODULES = (
     cli_recognize_action,
     cli_recognize_data,
+    cli_recognize_generate,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,

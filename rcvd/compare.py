@@ -16,7 +16,7 @@ from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.profiles import PROFILES
 from rcvd.evaluation.results import Result, evaluate
 from rcvd.evaluation.sequence import Prediction, TrueSequence
-from rcvd.outputs import with_masks
+from rcvd.outputs import with_run
 
 PROFILES_COMPARED = ("strict", "consistency")
 
@@ -85,7 +85,7 @@ def label(systems: Sequence[Prediction], paths: Sequence[Path]) -> list[Predicti
 
 
 def _read(path: Path, kind: str | None, poses: Float[Tensor, "t 4 4"] | None) -> Prediction:
-    return with_masks(read_prediction(path, kind, poses), path)
+    return with_run(read_prediction(path, kind, poses), path)
 
 
 def _score(name: str, truth: TrueSequence, system: Prediction) -> Result:

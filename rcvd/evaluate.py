@@ -4,15 +4,11 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from rcvd import __version__
 from rcvd.errors import UserError
@@ -22,6 +18,7 @@ from rcvd.evaluation.profiles import DEFAULTS, PROFILES, Profile
 from rcvd.evaluation.results import Cache, Result, Row, choose_sequences, score_sequence, summarise
 from rcvd.evaluation.sequence import TrueSequence
 from rcvd.outputs import RunOptions, output_path, read_output, reconstruct_all, run_cost
+from rcvd.processes import Ended, apart
 
 logger = logging.getLogger(__name__)
 
@@ -100,21 +97,24 @@ Work = tuple[Request, str, Path | None, list[str]]
 
 
 def score_all(work: Sequence[Work], jobs: int) -> list[Scored]:
-    """Every sequence, `jobs` at a time."""
+    """Every sequence, `jobs` at a time.
+
+    Raises:
+        RuntimeError: the process of one died.
+    """
     jobs = min(jobs, len(work))
     if jobs <= 1:
-        return _logged(map(score, work), work)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        return _logged(pool.map(score, work), work)
-
-
-def _logged(results: Iterable[Scored], work: Sequence[Work]) -> list[Scored]:
-    kept = []
-    for k, result in enumerate(results):
-        logger.info("%s: scored, %d of %d", work[k][1], k + 1, len(work))
-        kept.append(result)
-    return kept
+        ended = (Ended(k, score(one), 1) for k, one in enumerate(work))
+    else:
+        ended = apart(score, work, jobs, threads=max(1, (os.cpu_count() or 1) // jobs))
+    kept: dict[int, Scored] = {}
+    for one in ended:
+        name = work[one.number][1]
+        if one.result is None:
+            raise RuntimeError(f"{name}: the process that scored it died; out of memory?")
+        kept[one.number] = one.result
+        logger.info("%s: scored, %d of %d", name, len(kept), len(work))
+    return [kept[k] for k in range(len(work))]
 
 
 def score(work: Work) -> Scored:

@@ -2,20 +2,20 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rcvd.errors import UserError
 from rcvd.evaluation.importers.formats import read_prediction
 from rcvd.evaluation.sequence import Prediction, TrueSequence, associate
+from rcvd.processes import Ended, apart
 from rcvd.scene import Scene
 from rcvd.store import Store
 
 logger = logging.getLogger(__name__)
+
+KILLED = "its process was killed, most likely for want of memory; try fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def output_path(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
 
 
 def read_output(path: Path | None, truth: TrueSequence) -> Output:
-    """A system's output; ours with its moving masks.
+    """A system's output; ours with its moving masks and flow.
 
     One that cannot be read, or whose frames do not correspond to the truth's, is logged: the
     sequence then counts as failed, for this reason.
@@ -53,7 +53,7 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
     if path is None:
         return Output(None)
     try:
-        prediction = with_masks(read_prediction(path), path)
+        prediction = with_run(read_prediction(path), path)
         associate(truth, prediction)
     except UserError as error:
         logger.warning("%s", error)
@@ -61,10 +61,15 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
     return Output(path, prediction)
 
 
-def with_masks(prediction: Prediction, path: Path) -> Prediction:
-    """A scene of ours with the masks of its run folder, where it has them."""
-    if prediction.system == "rcvd" and (path / "run").is_dir() and Store(path).done("masks"):
-        return replace(prediction, moving=Scene.load(path).moving)
+def with_run(prediction: Prediction, path: Path) -> Prediction:
+    """A scene of ours with the masks and the flow of its run folder, where it has them."""
+    if prediction.system != "rcvd" or not (path / "run").is_dir():
+        return prediction
+    store, scene = Store(path), Scene.load(path)
+    if store.done("masks"):
+        prediction = replace(prediction, moving=scene.moving)
+    if store.done("flow") and not store.cleaned("flow"):
+        prediction = replace(prediction, flow=lambda k: scene.flow(k, k + 1))
     return prediction
 
 
@@ -76,26 +81,24 @@ def reconstruct_all(
     Several at a time run in processes of their own: one that dies takes no other with it.
     """
     work = [(image_folder(t, out / "frames"), out / "scenes" / t.name, options) for t in truths]
-    with ThreadPoolExecutor(jobs) as threads:
-        run = _reconstruct if min(jobs, len(work)) <= 1 else _reconstruct_apart
-        for k, failure in enumerate(threads.map(run, work)):
-            progress = f"{truths[k].name}: {k + 1} of {len(truths)}"
-            if failure:
-                logger.warning("%s failed: %s", progress, failure)
-            else:
-                logger.info("%s reconstructed", progress)
+    if min(jobs, len(work)) <= 1:
+        ended = (Ended(k, _reconstruct(job), 1) for k, job in enumerate(work))
+    else:
+        ended = apart(_reconstruct, work, jobs)
+    for count, one in enumerate(ended, 1):
+        progress = f"{truths[one.number].name}: {count} of {len(truths)}"
+        if one.result is None:
+            logger.warning("%s failed: %s", progress, KILLED)
+        elif one.result:
+            logger.warning("%s failed: %s", progress, one.result)
+        else:
+            logger.info("%s reconstructed", progress)
 
 
-def _reconstruct_apart(job: tuple[Path, Path, RunOptions]) -> str | None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        try:
-            return pool.submit(_reconstruct, job).result()
-        except BrokenProcessPool:
-            return "its process was killed, most likely for want of memory; try fewer --jobs"
-
-
-def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str | None:
-    """Why a sequence failed, or None. A fault of ours is logged in full and is a failure too."""
+def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str:
+    """Why a sequence failed; empty where it did not. A fault of ours is logged in full and is a
+    failure too.
+    """
     from rcvd import pipeline
 
     images, scene, options = job
@@ -108,7 +111,7 @@ def _reconstruct(job: tuple[Path, Path, RunOptions]) -> str | None:
     except Exception as error:
         logger.exception("%s", scene)
         return f"{type(error).__name__}: {error}"
-    return None
+    return ""
 
 
 def image_folder(truth: TrueSequence, frames: Path) -> Path:

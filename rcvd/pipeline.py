@@ -5,13 +5,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from rcvd import settings as settings_module
+from rcvd.amounts import in_words, number_of_bytes
+from rcvd.device import limit_vram, out_of_memory, pick_device
 from rcvd.errors import UserError, unknown
+from rcvd.leftovers import free
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
+from rcvd.plan import Plan, check_disk, clip_of, make_plan
 from rcvd.recipe import key_of
 from rcvd.running import recipe_for, run_stage
 from rcvd.scene import Scene
@@ -46,7 +50,8 @@ MOST_THREADS = 1024  # torch crashes where the system refuses it a thread
 class Settings:
     """One section per stage, named like it. device: auto, cpu, cuda or cuda:N. threads: of torch
     on the CPU (0: torch decides); with the same number a run repeats bit by bit. commercial_ok:
-    models whose licence forbids commercial use are refused.
+    models whose licence forbids commercial use are refused. max_memory, max_vram: what a run may
+    take, as 8G; None: no limit. keep: all, or results: what `rcvd clean` removes goes at the end.
     """
 
     frames: FramesSettings
@@ -63,8 +68,14 @@ class Settings:
     threads: int = 0
     seed: int = 0
     commercial_ok: bool = False
+    max_memory: str | None = None
+    max_vram: str | None = None
+    keep: Literal["all", "results"] = "all"
 
     def __post_init__(self) -> None:
+        for amount in (self.max_memory, self.max_vram):
+            if amount is not None and not number_of_bytes(amount):
+                raise UserError(f"{amount}: write an amount of memory as 4G or 500M")
         if not 0 <= self.threads <= MOST_THREADS:
             raise UserError(f"threads {self.threads}: give 0 (torch decides) to {MOST_THREADS}")
         if not 0 <= self.seed < 2**32:
@@ -85,25 +96,6 @@ def make_settings(video: Path, preset: str | None = None, *layers: dict[str, Any
     base = settings_module.read_preset(preset) if preset else {}
     source = {"frames": {"video": str(video)}}
     return settings_module.build(Settings, base, source, *layers)
-
-
-def pick_device(name: str) -> str:
-    """The torch device for a name; `auto` takes CUDA where there is one.
-
-    Raises:
-        UserError: unknown, or not on this machine.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise UserError(f"device '{name}': choose auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA device(s); "
-            "use --device cpu"
-        )
-    return name
 
 
 def chosen_models(settings: Settings) -> list[UsedModel]:
@@ -136,23 +128,30 @@ def run(
     if settings.commercial_ok:
         refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)
-    video = settings.frames.video
-    if not video.exists():
-        raise UserError(f"{video} does not exist")
-    if not (video.is_file() or video.is_dir()):
-        raise UserError(f"{video} is neither a file nor a folder of images")
+    stages = STAGES[: names.index(until) + 1 if until else None]
+    plan = plan_run(settings, stages)
+    check_disk(plan, out)
+    store = replace(store, window_share=plan.share)
     is_new = store.open()
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if settings.max_vram is not None:
+        limit_vram(store.device, number_of_bytes(settings.max_vram))
     logger.info("device: %s", store.device)
     try:
         with store.locked():
             write_json(store.run_folder / SETTINGS, settings_module.as_data(settings))
-            stages = STAGES[: names.index(until) + 1 if until else None]
             whole = needed_whole(store, stages, settings, until)
             for stage in stages:
                 torch.manual_seed(settings.seed)
-                run_stage(store, stage, *_sections(settings, stage), whole=stage.name in whole)
+                try:
+                    run_stage(store, stage, *_sections(settings, stage), whole=stage.name in whole)
+                except torch.OutOfMemoryError as error:
+                    raise out_of_memory(stage.name) from error
+                _hold_to(settings.max_memory, store, stage)
+            if settings.keep == "results" and until is None:
+                freed = sum(part.bytes for part in free(store, STAGES))
+                logger.info("--keep results: freed %s of run/", in_words(freed))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
@@ -163,6 +162,27 @@ def run(
         if is_new and not store.done(names[0]):
             store.discard()  # an input that cannot be read leaves nothing behind
     return Scene.load(out)
+
+
+def plan_run(settings: Settings, stages: Sequence[Stage]) -> Plan:
+    """What the stages will take, told in one log line; nothing has been decoded by then.
+
+    Raises:
+        UserError: no video, or it does not fit --max-memory.
+    """
+    training = settings.finetune.rounds > 0 and settings.depth.folder is None
+    clip = clip_of(settings.frames, settings.flow.rule, training, settings.export.full_resolution)
+    limit = None if settings.max_memory is None else number_of_bytes(settings.max_memory)
+    plan = make_plan(clip, [stage.name for stage in stages], limit, settings.keep)
+    logger.info("%s", plan.words())
+    return plan
+
+
+def _hold_to(max_memory: str | None, store: Store, stage: Stage) -> None:
+    """Says where a stage took more than it was to."""
+    took = store.report(stage.name)["peak_memory_mb"] * 2**20
+    if max_memory is not None and took > number_of_bytes(max_memory):
+        logger.warning("%s took %s, over --max-memory", stage.name, in_words(took))
 
 
 def _sections(settings: Any, stage: Stage) -> list[Any]:

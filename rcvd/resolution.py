@@ -21,9 +21,11 @@ from rcvd.items import frame_name
 from rcvd.recipe import content_hash
 from rcvd.recon.upsample import upsample_frame
 from rcvd.scene import Scene
+from rcvd.selection import FrameSource
+from rcvd.stages.frames import FramesSettings, selection
 from rcvd.store import Progress, Store, no_progress
 from rcvd.types import Cameras
-from rcvd.video import FrameSource, ReadCounts, read_frames
+from rcvd.video import ReadCounts, read_frames
 
 SIZES = ("original", "working")
 
@@ -105,7 +107,8 @@ class SizedScene:
             )
         if content_hash(path) != settings["video"]["content"]:
             raise UserError(f"{path} is not the video this scene was made of; see --video")
-        return path, FrameSource(**settings["select"])
+        taken = FramesSettings(path, select=FrameSource(**settings["select"]))
+        return path, selection(taken)
 
     def _frame(self, k: int, rgb: UInt8[np.ndarray, "h w 3"]) -> FrameView:
         z, confidence = self.scene.depth(k)

@@ -52,12 +52,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Store:
-    """The run folder of one scene. root: the scene's top folder; stage folders lie under run/."""
+    """The run folder of one scene. root: the scene's top folder; stage folders lie under run/.
+
+    window_share: of the frames and flows that stages keep at hand; less takes less memory.
+    """
 
     root: Path
     progress: Progress = no_progress
     device: str = "cpu"
     seed: int = 0
+    window_share: float = 1.0
 
     @property
     def run_folder(self) -> Path:
@@ -79,6 +83,10 @@ class Store:
 
     def done(self, stage: str) -> bool:
         return bool(self.manifest(stage).get("done"))
+
+    def report(self, stage: str) -> dict[str, Any]:
+        """Seconds, memory, device and key numbers of a finished stage."""
+        return read_json(self.folder(stage) / REPORT)
 
     def cleaned(self, stage: str) -> bool:
         """Whether `rcvd clean` has removed items of a finished stage."""
@@ -165,6 +173,10 @@ class Workspace:
             yield folder
         finally:
             shutil.rmtree(folder)
+
+    def window(self, count: int) -> int:
+        """How many frames or flows to keep at hand where `count` is best."""
+        return max(2, round(count * self.store.window_share))
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """The items a resumed stage still has to compute."""

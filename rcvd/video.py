@@ -7,7 +7,9 @@ rate is kept.
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,32 +17,14 @@ import numpy as np
 
 from rcvd.errors import UserError
 from rcvd.hdr import Transfer, to_sdr
+from rcvd.image_folder import Picture, folder_frames, image_files, image_size
+from rcvd.selection import FrameSource, Selector
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})  # FFmpeg draws any text file as a video
 HDR = frozenset(transfer.value for transfer in Transfer)
 SMALLEST_SIDE = 32  # below it neither flow nor a depth network can see anything
-
-
-@dataclass(frozen=True)
-class FrameSource:
-    """Which frames to take. Times in seconds; end None is the last frame; fps None takes all.
-
-    folder_fps: the frame rate given to a folder of images, which has no times of its own.
-    """
-
-    start: float = 0.0
-    end: float | None = None
-    fps: float | None = None
-    max_frames: int | None = None
-    folder_fps: float = 30.0
-
-    def __post_init__(self) -> None:
-        for name, rate in (("fps", self.fps), ("folder_fps", self.folder_fps)):
-            if rate is not None and not 0 < rate < np.inf:
-                raise UserError(f"{name} {rate}: give frames a second, more than 0")
 
 
 @dataclass
@@ -61,31 +45,66 @@ class ReadCounts:
 def read_frames(
     path: Path, source: FrameSource, counts: ReadCounts
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Frames (uint8 h w 3, RGB) and their times in seconds, selected by `source`.
+    """Frames (uint8 h w 3, RGB) and their times in seconds, selected by `source`; the pictures of
+    the others are not made.
 
     Raises:
         UserError: missing, not a video, or nothing in it can be decoded.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    frames = _folder_frames(path, source) if path.is_dir() else _file_frames(path, counts)
-    taken, next_time = 0, -np.inf
-    for rgb, time in frames:
+    frames = folder_frames(path, source.folder_fps) if path.is_dir() else _file_frames(path, counts)
+    selector = Selector(source)
+    for picture, time in frames:
         counts.decoded += 1
-        if source.end is not None and time > source.end:
+        if selector.ended(time):
             break
-        if source.max_frames is not None and taken >= source.max_frames:
-            logger.info("--max-frames: stopped after %d frames, at %.2f s", taken, time)
+        if selector.full():
+            logger.info("--max-frames: stopped after %d frames, at %.2f s", selector.taken, time)
             break
-        # half a millisecond of tolerance: container times are rounded
-        if time < source.start or time < next_time - 5e-4:
+        if selector.takes(time):
+            yield picture(), time
+        else:
             counts.skipped += 1
-            continue
-        if source.fps is not None:
-            start = time if next_time == -np.inf else next_time
-            next_time = max(start + 1 / source.fps, time)
-        taken += 1
-        yield rgb, time
+
+
+def frame_times(path: Path, source: FrameSource) -> list[float]:
+    """Seconds of every frame from the first one, increasing, without decoding any picture.
+
+    A file may turn out to hold fewer frames: damage shows only in decoding.
+
+    Raises:
+        UserError: missing, or not a video.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if path.is_dir():
+        return [k / source.folder_fps for k in range(len(image_files(path)))]
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or 30)
+        times = []
+        for packet in _packets(container, stream, ReadCounts()):
+            if packet.size and not packet.is_discard:
+                if packet.pts is None or packet.time_base is None:
+                    times.append(len(times) / rate)
+                else:
+                    times.append(float(packet.pts * packet.time_base))
+    times = sorted(set(times))
+    return [time - times[0] for time in times]
+
+
+def source_size(path: Path) -> tuple[int, int]:
+    """(height, width) of the first frame as stored: before any rotation.
+
+    Raises:
+        UserError: missing, or not a video.
+    """
+    if path.is_dir():
+        return image_size(image_files(path)[0])
+    with _opened(path) as container:
+        codec = container.streams.video[0].codec_context
+        return codec.height, codec.width
 
 
 def working_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
@@ -111,54 +130,9 @@ def resize_rgb(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(rgb, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
-def _folder_frames(folder: Path, source: FrameSource) -> Iterator[tuple[np.ndarray, float]]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    names = image_files(folder)
-    first: tuple[int, int] | None = None
-    for k, name in enumerate(names):
-        try:
-            with Image.open(name) as image:
-                upright = ImageOps.exif_transpose(image)
-                rgb = _rgb_from_pil(upright)
-        except Image.DecompressionBombError as error:
-            raise UserError(f"{name} has too many pixels for a frame; make it smaller") from error
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise UserError(f"{name} cannot be read as an image; mend or remove it") from error
-        first = first or rgb.shape[:2]
-        if rgb.shape[:2] != first:
-            raise UserError(
-                f"{name} is {rgb.shape[1]}x{rgb.shape[0]}, the first image {first[1]}x{first[0]}; "
-                "all images of a folder must have one size"
-            )
-        yield rgb, k / source.folder_fps
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images of a folder, by name.
-
-    Raises:
-        UserError: there are none.
-    """
-    files = (p for p in folder.iterdir() if p.is_file())
-    names = sorted(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not names:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return names
-
-
-def _rgb_from_pil(image) -> np.ndarray:
-    """8-bit RGB; 16-bit greyscale is scaled, alpha is laid over black."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        grey = (np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA")).astype(np.uint16)
-        return ((rgba[..., :3] * rgba[..., 3:] + 127) // 255).astype(np.uint8)
-    return np.asarray(image.convert("RGB"))
-
-
-def _file_frames(path: Path, counts: ReadCounts) -> Iterator[tuple[np.ndarray, float]]:
+@contextmanager
+def _opened(path: Path):
+    """The container of a file that has a video stream."""
     import av
     from av.error import FFmpegError
 
@@ -171,18 +145,18 @@ def _file_frames(path: Path, counts: ReadCounts) -> Iterator[tuple[np.ndarray, f
             raise UserError(f"{path} is not a video")
         if not container.streams.video:
             raise UserError(f"{path} has no video stream")
+        yield container
+
+
+def _file_frames(path: Path, counts: ReadCounts) -> Iterator[tuple[Picture, float]]:
+    with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         expected, got, origin = stream.frames, 0, None
-        shape: tuple[int, int] | None = None
+        shape: list[tuple[int, ...]] = []
         last = -np.inf
         for frame in _decode(container, stream, counts):
             counts.rotation = getattr(frame, "rotation", 0)
-            rgb = _upright(_rgb_from_frame(frame, counts), counts.rotation)
-            shape = shape or rgb.shape[:2]
-            if rgb.shape[:2] != shape:
-                logger.warning("frame %d changes size inside the stream; resized", got)
-                rgb = resize_rgb(rgb, shape)
             rate = float(stream.average_rate or 30)
             time = frame.time if frame.time is not None else got / rate
             origin = time if origin is None else origin
@@ -190,11 +164,21 @@ def _file_frames(path: Path, counts: ReadCounts) -> Iterator[tuple[np.ndarray, f
             if time <= last:  # duplicated or disordered time stamps
                 time = last + 0.5 / rate
             last = time
+            yield partial(_picture, frame, counts, shape, got), time
             got += 1
-            yield rgb, time
         if got == 0:
             raise UserError(f"{path}: no frame could be decoded; the file is damaged")
         counts.lost = max(counts.lost, expected - got if expected else 0)
+
+
+def _picture(frame, counts: ReadCounts, shape: list[tuple[int, ...]], number: int) -> np.ndarray:
+    """RGB, upright; shape: the size of the first picture made, empty before that."""
+    rgb = _upright(_rgb_from_frame(frame, counts), counts.rotation)
+    shape[:] = shape or [rgb.shape[:2]]
+    if rgb.shape[:2] != shape[0]:
+        logger.warning("frame %d changes size inside the stream; resized", number)
+        rgb = resize_rgb(rgb, (shape[0][0], shape[0][1]))
+    return rgb
 
 
 def _decode(container, stream, counts: ReadCounts):
@@ -202,21 +186,29 @@ def _decode(container, stream, counts: ReadCounts):
     from av.error import EOFError as EndOfFileError
     from av.error import FFmpegError
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, EndOfFileError):
-            return
-        except FFmpegError:
-            counts.lost += 1
-            return
+    for packet in _packets(container, stream, counts):
         try:
             yield from packet.decode()
         except EndOfFileError:
             return
         except FFmpegError:
             counts.lost += 1
+
+
+def _packets(container, stream, counts: ReadCounts):
+    """The packets of a stream up to its end, or to where the container is damaged."""
+    from av.error import EOFError as EndOfFileError
+    from av.error import FFmpegError
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, EndOfFileError):
+            return
+        except FFmpegError:
+            counts.lost += 1
+            return
 
 
 def _rgb_from_frame(frame, counts: ReadCounts) -> np.ndarray:

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from rcvd import batch, pipeline
+from rcvd.amounts import number_of_bytes
 from rcvd.batch import Job, Outcome, Resources, find_clips, run_batch, scene_folders
-from rcvd.cli_batch import number_of_bytes
 from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.reproduce import compare_folders

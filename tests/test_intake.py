@@ -17,10 +17,11 @@ from rcvd.focal_metadata import EQUIVALENT, photo_focal_hint, quicktime_items, v
 from rcvd.frame_quality import QualityMeter, spans
 from rcvd.hdr import PEAK, WHITE, Transfer, hlg_scene, pq_light, pq_signal, rolled_off
 from rcvd.scene import Scene
+from rcvd.selection import FrameSource
 from rcvd.stages.solving import ClipSolver, PosesSettings
 from rcvd.store import MANIFEST, MARKER, Stage, Store, Workspace, write_json
 from rcvd.synthetic import make_sequence
-from rcvd.video import FrameSource, ReadCounts, read_frames
+from rcvd.video import ReadCounts, read_frames
 
 PATCHES = np.array([[0.3] * 3, [0.58] * 3, [0.75] * 3, [0.4, 0.5, 0.3], [0.5, 0.35, 0.3]])
 

@@ -6,17 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "optional", "hub", "checkpoints", "weights", "arrays"),
+    ("errors", "types", "optional", "hub", "checkpoints", "weights", "arrays", "amounts", "device"),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
-    ("hdr", "frame_quality", "focal_metadata"),
-    ("video", "items", "recipe", "provenance", "usage", "store"),
-    ("running",),
+    ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
+    ("video", "items", "recipe", "provenance", "usage", "store", "processes"),
+    ("running", "leftovers"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
-    ("settings", "pipeline"),
+    ("settings", "plan"),
+    ("pipeline",),
     ("status", "clean", "demo", "outputs", "evaluate", "compare", "resolution", "export_formats"),
     ("batch", "reproduce"),
     ("terminal",),

@@ -10,9 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
+from rcvd import video
 from rcvd.errors import UserError
 from rcvd.export.video import write_video as write_timed_video
-from rcvd.video import FrameSource, ReadCounts, read_frames, resize_rgb, working_size
+from rcvd.selection import FrameSource
+from rcvd.video import (
+    ReadCounts,
+    frame_times,
+    read_frames,
+    resize_rgb,
+    source_size,
+    working_size,
+)
 
 Read = Callable[..., tuple[np.ndarray, list[float], ReadCounts]]
 
@@ -172,3 +181,22 @@ def test_resize_averages_without_a_shift() -> None:
     ramp = np.repeat(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], 60, 0).repeat(3, 2)
     small = resize_rgb(ramp, (20, 20))
     np.testing.assert_array_equal(small[5, :, 0], np.arange(20) * 12 + 4)
+
+
+def test_times_are_known_without_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_video(path, pictures(), 25)
+    np.testing.assert_allclose(frame_times(path, FrameSource()), read(path)[1], atol=1e-6)
+    assert source_size(path) == (48, 64)
+
+
+def test_only_chosen_frames_become_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, made = tmp_path / "clip.mp4", []
+    write_video(path, pictures(), 24)
+    to_rgb = video._rgb_from_frame
+    monkeypatch.setattr(video, "_rgb_from_frame", lambda *a: made.append(1) or to_rgb(*a))
+    rgb, _, counts = read(path, fps=6)
+    assert len(made) == len(rgb) == 3
+    assert (counts.decoded, counts.skipped) == (12, 9)

@@ -19,22 +19,22 @@ Align = Callable[[Float[Tensor, "n"]], Float[Tensor, "n"]]
 
 
 def error_sums(
-    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], weights: Float[Tensor, "g n"]
+    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], members: Bool[Tensor, "g n"]
 ) -> Float[Tensor, "g 9"]:
-    """Weighted sums that `metrics_of` turns into metrics; those of several parts may be added.
+    """Sums over groups that `metrics_of` turns into metrics; those of several parts may be added.
 
-    The columns: weight, |d| / g, d^2 / g, d^2, log, log^2, and the three deltas; d: aligned - true.
+    The columns: count, |d| / g, d^2 / g, d^2, log, log^2, and the three deltas; d: aligned - true.
     """
-    sums = torch.zeros(len(weights), 9, dtype=torch.float64)
-    for a, g, *w in blocks(aligned, true, *weights):
+    sums = torch.zeros(len(members), 9, dtype=torch.float64)
+    for a, g, *w in blocks(aligned, true, *members):
         difference = a - g
         ratio = a.clamp(min=MIN_DEPTH) / g
         log, worse = ratio.log(), torch.maximum(ratio, 1 / ratio)
         square = difference.square()
         near = [(worse < DELTA**k).double() for k in (1, 2, 3)]
-        one, relative = torch.ones_like(a), difference.abs() / g
-        terms = [one, relative, square / g, square, log, log.square(), *near]
-        sums += torch.stack(w) @ torch.stack(terms).T
+        terms = [difference.abs() / g, square / g, square, log, log.square(), *near]
+        for row, weight in zip(sums, w, strict=True):
+            row += torch.stack([weight.sum(), *(weight @ term for term in terms)])
     return sums
 
 
@@ -58,8 +58,8 @@ def depth_metrics(aligned: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Metr
     aligned: may be negative where a shift was fitted; it is raised to MIN_DEPTH for the
     logarithms and ratios only.
     """
-    ones = torch.ones(1, len(true), dtype=torch.float64)
-    return metrics_of(error_sums(aligned.double(), true.double(), ones)[0])
+    everything = torch.ones(1, len(true), dtype=torch.bool)
+    return metrics_of(error_sums(aligned, true, everything)[0])
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,19 @@ class Pixels:
         groups: Sequence[Bool[Tensor, "t h w"]] = (),
     ) -> "Pixels":
         counts = valid.flatten(1).sum(1).tolist()
-        chosen = (predicted[valid].double(), true[valid].double())
-        return cls(*chosen, counts, tuple(group[valid] for group in groups))
+        if bool(valid.all()):  # saves copies of the whole sequence
+            chosen = [maps.flatten() for maps in (predicted, true, *groups)]
+        else:
+            chosen = [maps[valid] for maps in (predicted, true, *groups)]
+        return cls(chosen[0], chosen[1], counts, tuple(chosen[2:]))
 
     def sums(self, align: Align) -> Float[Tensor, "t g 9"]:
         """Error sums of each frame over all its pixels, then over those of each group."""
         found = []
         arrays = (self.predicted, self.true, *self.groups)
         for p, g, *groups in zip(*(a.split(self.counts) for a in arrays), strict=True):
-            members = [torch.ones_like(g), *(group.double() for group in groups)]
-            found.append(error_sums(align(p), g, torch.stack(members)))
+            members = torch.stack([torch.ones_like(g, dtype=torch.bool), *groups])
+            found.append(error_sums(align(p.double()), g, members))
         return torch.stack(found)
 
     def metrics(self, align: Align) -> Metrics:

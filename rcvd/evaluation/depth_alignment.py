@@ -1,11 +1,14 @@
 """Fits of predicted to true depth over the pixels of a whole sequence.
 
-A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat float64 pixels.
+A fit says how a prediction becomes comparable: `Alignment.apply`. All take flat pixels and sum in
+float64.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from types import MappingProxyType
 
 import torch
@@ -20,7 +23,7 @@ IRLS_ROUNDS = 10
 IRLS_FLOOR = 1e-8
 ADAM_STEPS = 1000
 ADAM_BETAS = (0.9, 0.999)
-ADAM_REACH = (300, 30)  # learning rates s and t go before residuals near zero are sought anew
+ADAM_REACH = (300, 60, 12)  # learning rates s and t go before residuals near zero are sought anew
 ADAM_STOP = 1e-6
 MIN_DISPARITY = 1e-3
 
@@ -45,17 +48,17 @@ Fit = Callable[[Float[Tensor, "n"], Float[Tensor, "n"]], Alignment]
 
 def median_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """med(true) / med(predicted), with the lower median on even counts."""
-    return Alignment(float(true.median() / predicted.median()))
+    return Alignment(float(true.median()) / float(predicted.median()))
 
 
 def ratio_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Lower median of true / predicted: our `one scale for the sequence`."""
-    return Alignment(float((true / predicted).median()))
+    return Alignment(float((true.double() / predicted.double()).median()))
 
 
 def irls_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Scale by ten rounds of reweighted least squares on |s p - g|, as MonST3R and CUT3R do."""
-    s = float(true.mean() / predicted.mean())
+    s = float(true.double().mean() / predicted.double().mean())
     for _ in range(IRLS_ROUNDS):
         above = below = 0.0
         for p, g in blocks(predicted, true):
@@ -68,7 +71,7 @@ def irls_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Align
 
 def lad_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Scale that minimises sum |s p - g| exactly: the median of g / p, weighted by p > 0."""
-    return Alignment(weighted_median(true / predicted, predicted))
+    return Alignment(weighted_median(true.double() / predicted.double(), predicted.double()))
 
 
 def disparity_l2(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
@@ -90,9 +93,9 @@ def lad_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> 
     range of (s, t) leave the search (cf. Portnoy and Koenker, "The Gaussian hare and the
     Laplacian tortoise", 1997), so that a sequence of millions of pixels costs a few passes.
     """
-    centre = predicted.median()
-    s, t = LadSearch(predicted - centre, true).minimise()
-    return Alignment(s, t - s * float(centre))
+    centre = float(predicted.median())
+    s, t = LadSearch(predicted.double() - centre, true.double()).minimise()
+    return Alignment(s, t - s * centre)
 
 
 def adam_scale_shift(
@@ -106,16 +109,15 @@ def adam_scale_shift(
     p, g = predicted.float(), true.float()
     whole = _L1(p, g)
     s, t = median_scale(p, g).scale, 0.0
-    wide, close = (k * learning_rate for k in ADAM_REACH)
-    coarse = fine = whole.near(s, t, wide)
+    reaches = [k * learning_rate for k in ADAM_REACH]
+    levels = [whole]
     mean, square = [0.0, 0.0], [0.0, 0.0]
     before, (b1, b2) = math.inf, ADAM_BETAS
     for step in range(ADAM_STEPS):
-        if not coarse.holds(s, t):
-            coarse = fine = whole.near(s, t, wide)
-        if fine is coarse or not fine.holds(s, t):
-            fine = coarse.near(s, t, close)
-        now, gradient = fine.value(s, t)
+        levels = list(takewhile(partial(_L1.holds, s=s, t=t), levels))
+        for reach in reaches[len(levels) - 1 :]:
+            levels.append(levels[-1].near(s, t, reach))
+        now, gradient = levels[-1].value(s, t)
         mean = [b1 * m + (1 - b1) * d for m, d in zip(mean, gradient, strict=True)]
         square = [b2 * v + (1 - b2) * d * d for v, d in zip(square, gradient, strict=True)]
         c1, c2 = 1 - b1 ** (step + 1), 1 - b2 ** (step + 1)
@@ -170,9 +172,9 @@ class _L1:
 
 def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Profile C: scale = med((g - med g + 1e-6) / (p - med p + 1e-6)), shift = med(g - scale p)."""
-    dp, dg = predicted - predicted.median(), true - true.median()
-    scale = float(((dg + 1e-6) / (dp + 1e-6)).median())
-    return Alignment(scale, float((true - scale * predicted).median()))
+    p, g = predicted.double(), true.double()
+    scale = float(((g - g.median() + 1e-6) / (p - p.median() + 1e-6)).median())
+    return Alignment(scale, float((g - scale * p).median()))
 
 
 FITS: MappingProxyType[str, Fit] = MappingProxyType(

@@ -11,13 +11,14 @@ A-bonn A-kitti   depth; profile A's fits on the Bonn and KITTI sequences of MonS
 strict  poses and depth of every sequence: nothing is dropped, fits are exact
 davis   object masks by DAVIS's J and F, first and last frame left out
 consistency   depth and poses against themselves over time, no truth needed
+flow    stored flow from each frame to the next; Sintel's end-point errors, weighted by pixels
 """
 
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from rcvd.evaluation import depth_rules, other_rules, pose_rules
+from rcvd.evaluation import depth_rules, flow_rules, other_rules, pose_rules
 from rcvd.evaluation.score import Rule
 from rcvd.evaluation.sequence import TrueSequence
 
@@ -54,7 +55,7 @@ class Profile:
     rules: tuple[Rule, ...]
     render: str | None = None
     scale_invariant: bool = True
-    needs: tuple[Literal["cameras", "depth", "moving"], ...] = ()
+    needs: tuple[Literal["cameras", "depth", "moving", "flow"], ...] = ()
 
     def applies(self, truth: TrueSequence) -> bool:
         """Whether the sequence has something it compares with."""
@@ -105,6 +106,7 @@ _TABLE = (
     ),
     Profile("davis", "davis", None, ("sequences",), (other_rules.rule_masks,), needs=("moving",)),
     Profile("consistency", None, None, ("sequences",), (other_rules.rule_consistency,)),
+    Profile("flow", None, None, ("pixels",), (flow_rules.rule_flow,), needs=("flow",)),
 )
 PROFILES = MappingProxyType({profile.id: profile for profile in _TABLE})
 

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from rcvd.errors import UserError
 from rcvd.geometry.camera import resize_intrinsics
-from rcvd.types import Cameras
+from rcvd.types import Cameras, Flow
 
 DepthReader = Callable[[int], Float[Tensor, "h w"]]
 """z of a frame, 0 where unknown."""
 MaskReader = Callable[[int], Bool[Tensor, "h w"] | None]
 """True where the surface moves; None for a frame whose motion is not known."""
+FlowReader = Callable[[int], Flow | None]
+"""Flow from a frame to the next; None where there is none. Of the truth, `valid`: it is known; of a
+prediction: the system trusts it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class TrueSequence:
 
     images: one file a frame. times: seconds, or frame numbers where the data set has no clock.
     max_depth: true depth from here on is not evaluated. render: the data set's image pass.
+    occluded: True where the next frame does not show the surface.
     """
 
     name: str
@@ -32,6 +36,8 @@ class TrueSequence:
     cameras: Cameras | None = None
     depth: DepthReader | None = None
     moving: MaskReader | None = None
+    flow: FlowReader | None = None
+    occluded: MaskReader | None = None
     max_depth: float = float("inf")
     render: str = ""
 
@@ -55,6 +61,7 @@ class Prediction:
     size: tuple[int, int] | None = None
     depth: DepthReader | None = None
     moving: MaskReader | None = None
+    flow: FlowReader | None = None
     names: tuple[str, ...] | None = None
     times: Float[Tensor, "t"] | None = None
     unit: str = "scene units"

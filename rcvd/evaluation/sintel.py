@@ -1,11 +1,13 @@
 """MPI Sintel in its published layout: read, and written for exact scenes.
 
-training/{final,clean}/SEQ/frame_0001.png, training/{camdata_left,depth,flow}/SEQ/frame_0001.*
+training/{final,clean}/SEQ/frame_0001.png, training/{camdata_left,depth,flow}/SEQ/frame_0001.*,
+and where they are there training/{occlusions,invalid}/SEQ/frame_0001.png (not black = True).
 Little-endian; every binary file begins with the float32 202021.25. The intrinsics count pixels from
 the centre of the top-left one: half a pixel is added on reading.
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.evaluation.files import (
     image_size,
+    read_mask,
     same_count,
     sequence_names,
     sorted_files,
@@ -25,7 +28,7 @@ from rcvd.evaluation.moving import moving_from_flow
 from rcvd.evaluation.sequence import TrueSequence
 from rcvd.geometry.camera import camera_matrix
 from rcvd.geometry.pose import invert
-from rcvd.types import Cameras
+from rcvd.types import Cameras, Flow
 
 TAG = 202021.25
 MAX_DEPTH = 70.0
@@ -60,12 +63,28 @@ def _sequence(base: Path, name: str, render: str) -> TrueSequence:
     numbers = [float("".join(c for c in p.stem if c.isdigit()) or k) for k, p in enumerate(images)]
     flow_folder = base / "flow" / name
 
+    @cache  # several rules of a profile list ask
     def moving(frame: int) -> Bool[Tensor, "h w"] | None:
         path = flow_folder / f"{images[frame].stem}.flo"
         if frame + 1 >= len(images) or not path.is_file():
             return None
         return moving_from_flow(read_dpt(depths[frame]), cameras, frame, read_flo(path))
 
+    def flow(frame: int) -> Flow | None:
+        path = flow_folder / f"{images[frame].stem}.flo"
+        if not path.is_file():
+            return None
+        displacement = read_flo(path)
+        wrong = mask("invalid", frame)
+        known = torch.isfinite(displacement).all(-1)
+        known = known if wrong is None else known & ~wrong
+        return Flow(displacement, known, known.float())
+
+    def mask(kind: str, frame: int) -> Bool[Tensor, "h w"] | None:
+        path = base / kind / name / f"{images[frame].stem}.png"
+        return read_mask(path) if path.is_file() else None
+
+    occlusions = (base / "occlusions" / name).is_dir()
     return TrueSequence(
         name=name,
         images=images,
@@ -73,6 +92,8 @@ def _sequence(base: Path, name: str, render: str) -> TrueSequence:
         cameras=cameras,
         depth=lambda frame: read_dpt(depths[frame]),
         moving=moving if flow_folder.is_dir() else None,
+        flow=flow if flow_folder.is_dir() else None,
+        occluded=partial(mask, "occlusions") if occlusions else None,
         max_depth=MAX_DEPTH,
         render=render,
     )

@@ -18,6 +18,8 @@ HEADLINES = (
     *("lad.abs_rel", "lad.delta1", "lad_scale.abs_rel", "lad_scale.delta1"),
     *("lad_scale.static.abs_rel", "lad_scale.moving.abs_rel", "disparity.abs_rel"),
     *("j", "f", "j&f", "jr", "fr"),
+    *("epe", "epe_matched", "epe_unmatched", "epe_s0_10", "epe_s10_40", "epe_s40"),
+    *("epe_trusted", "trusted", "outliers"),
     *("reprojection_1", "reprojection_4", "reprojection_16"),
     *("log_ratio_1", "log_ratio_4", "log_ratio_16", "under_1_percent_1", "visible_1", "tae"),
 )

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rcvd.recon.diagnostics import pair_figures
 from rcvd.recon.judging import first_verdict
+from rcvd.recon.keyframes import key_frames, of_frames, state_of_frames
 from rcvd.recon.matches import Matches
 from rcvd.recon.restart import restart
 from rcvd.recon.schedule import NO_GRID, Setting, cameras, flow_error, settle, start
@@ -21,16 +22,31 @@ MIN_INLIERS = 0.15  # share of a pair's matches below which it is left out
 
 @dataclass(frozen=True)
 class Begun:
-    """What the thinned solve hands on. moves: the camera does; held: frames whose centres stay.
-    static: thinned points that stand still."""
+    """What the thinned solve hands on. keys: frames it was made of. moves: the camera does; held:
+    frames whose centres stay. static: thinned points of all frames that stand still. restarted,
+    trimmed: frames and pairs (i, j) of the clip.
+    """
 
     few: Setting
     state: State
+    keys: Int[Tensor, "k"]
     moves: bool
     held: tuple[int, ...]
     static: Bool[Tensor, "t s"]
     restarted: list[int]
-    trimmed: Bool[Tensor, "p"]
+    trimmed: Int[Tensor, "n 2"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Cameras of the keyframes. keyed, setting: of these and of all frames, without the pairs and
+    points that were left out. sigma_uv: the flow's error, px.
+    """
+
+    state: State
+    keyed: Setting
+    setting: Setting
+    sigma_uv: float
 
 
 def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
@@ -46,6 +62,8 @@ def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
     state = state if moves else _without_translation(few.matches, state)
     held = () if moves else tuple(range(setting.matches.n_frames))
     free = setting.free(held=held)
+    keys = key_frames(few.problem(NO_GRID, free).data, state) if moves else _all_frames(setting)
+    few, state = of_frames(few, keys), state_of_frames(state, keys)
     solve_few = partial(cameras, few, widths=options.width_uv, sigma_uv=options.sigma_uv, free=free)
     state = solve_few(state, "cameras, thinned")
     again = restart(few.problem(NO_GRID, free).data, state, setting.lens, options.initial)
@@ -54,7 +72,12 @@ def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
         costs = [level["cost"] for level in setting.levels[-2:]]
         state = better if costs[1] < costs[0] else state
     few, bad = trimmed(few, state)
-    return Begun(few, state, moves, held, static, again.links, bad)
+    links = [int(keys[k]) for k in again.links]
+    return Begun(few, state, keys, moves, held, static, links, keys[few.matches.pairs[bad]])
+
+
+def _all_frames(setting: Setting) -> Int[Tensor, "t"]:
+    return torch.arange(setting.matches.n_frames, device=setting.matches.pairs.device)
 
 
 def _voted(
@@ -66,18 +89,26 @@ def _voted(
     return state, static_points(data, state, static)
 
 
-def finish_cameras(setting: Setting, begun: Begun) -> tuple[State, Setting, float]:
+def finish_cameras(setting: Setting, begun: Begun) -> Finished:
     """The cameras on all points that stand still, at the flow's measured error."""
-    options, free = setting.options, setting.free(held=begun.held)
-    state = all_points(begun.few, begun.state, setting)
-    setting = without_pairs(setting, begun.trimmed)
-    static = begun.static.repeat_interleave(options.thin, 1)[:, : state.log_z.shape[1]]
-    state, static = _voted(setting, state, static, options.sigma_uv)
-    setting = setting.keeping(static)
-    sigma_uv = flow_error(setting, state)
-    width = options.kernel_sigmas * sigma_uv
-    state = cameras(setting, state, "cameras", (width, width), sigma_uv, free)
-    return state, setting, flow_error(setting, state)
+    options, keys = setting.options, begun.keys
+    setting = without_pairs(setting, _among(setting.matches, begun.trimmed))
+    static = begun.static.repeat_interleave(options.thin, 1)
+    static = static[:, : setting.matches.log_z_i.shape[1]].clone()
+    keyed = of_frames(setting, keys)
+    state = all_points(begun.few, begun.state, keyed)
+    state, static[keys] = _voted(keyed, state, static[keys], options.sigma_uv)
+    setting, keyed = setting.keeping(static), keyed.keeping(static[keys])
+    sigma_uv = flow_error(keyed, state)
+    width, free = options.kernel_sigmas * sigma_uv, setting.free(held=begun.held)
+    state = cameras(keyed, state, "cameras", (width, width), sigma_uv, free)
+    return Finished(state, keyed, setting, flow_error(keyed, state))
+
+
+def _among(matches: Matches, pairs: Int[Tensor, "n 2"]) -> Bool[Tensor, "p"]:
+    """Which pairs of the matches are among these."""
+    number = matches.pairs.new_tensor([matches.n_frames, 1])
+    return torch.isin((matches.pairs * number).sum(1), (pairs * number).sum(1))
 
 
 def trimmed(setting: Setting, state: State) -> tuple[Setting, Bool[Tensor, "p"]]:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from rcvd.depth.model import DepthModel
+from rcvd.device import BatchSize
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneLoss, FinetuneOptions, Pair
 
 logger = logging.getLogger(__name__)
@@ -99,12 +100,12 @@ def _train(
     losses, at_steps, best = [loss.held_out_loss(held_out)], [0], 0
     kept = [p.detach().clone() for p in parameters]
     every = max(1, options.steps // options.evaluations)
+    together = BatchSize("fine-tuning", options.pairs_per_step)
     for step in range(1, options.steps + 1):
         batch = _pick(train, options.pairs_per_step, generator)
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, step / WARM_UP)
-        optimiser.zero_grad(set_to_none=True)
-        loss.training_loss(batch).backward()
+        _backward(loss, optimiser, batch, together)
         nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
         optimiser.step()
         advance(1)
@@ -121,6 +122,23 @@ def _train(
         for parameter, value in zip(parameters, kept, strict=True):
             parameter.copy_(value)
     return FinetuneReport(tuple(losses), tuple(at_steps), best, time.monotonic() - began)
+
+
+def _backward(
+    loss: FinetuneLoss, optimiser: torch.optim.Optimizer, batch: list[Pair], together: BatchSize
+) -> None:
+    """Gradients of a batch, summed over parts of it that the memory holds."""
+
+    def part(pairs: list[Pair]) -> bool:
+        (loss.training_loss(pairs) * (len(pairs) / len(batch))).backward()
+        return True
+
+    done = False
+    while not done:  # again from the start where a part was too large: its gradients are half made
+        optimiser.zero_grad(set_to_none=True)
+        size = together.size
+        parts = [batch[k : k + size] for k in range(0, len(batch), size)]
+        done = all(together.fits(lambda pairs=pairs: part(pairs)) for pairs in parts)
 
 
 def _pick(pairs: list[Pair], count: int, generator: torch.Generator) -> list[Pair]:

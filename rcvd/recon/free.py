@@ -13,14 +13,15 @@ from rcvd.recon.state import Data
 class Free:
     """Which unknowns move besides scales and points. focal: "fixed", "shared" or "zoom".
 
-    held: frames whose centres stay. cameras: poses, focal and k1 at all. Without cameras a frame's
-    block holds its log-scale and shift only.
+    held: frames whose centres stay; fixed: whose poses do. cameras: poses, focal and k1 at all.
+    Without cameras a frame's block holds its log-scale and shift only.
     """
 
     focal: str = "shared"
     k1: bool = False
     shift: bool = False
     held: tuple[int, ...] = ()
+    fixed: tuple[int, ...] = ()
     cameras: bool = True
 
     @property

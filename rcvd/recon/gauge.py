@@ -89,4 +89,5 @@ def moving_unknowns(free: Free, n_frames: int, like: Tensor) -> Float[Tensor, "n
         frames = moves[: n_frames * free.block].view(n_frames, -1)
         frames[0, :6] = 0
         frames[list(free.held), :3] = 0
+        frames[list(free.fixed), :6] = 0
     return moves

@@ -1,8 +1,10 @@
 """The evidence on a state, and the verdict that follows."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from rcvd.recon.diagnostics import pair_figures
+from rcvd.recon.diagnostics import PairFigures, pair_figures
 from rcvd.recon.planar import planar_frames
 from rcvd.recon.residuals import pair_residuals
 from rcvd.recon.schedule import NO_GRID, Setting
@@ -22,6 +24,8 @@ def first_verdict(setting: Setting, state: State) -> Verdict:
         matches=frame_best(figures.count * figures.inliers * thin, frames, t),
         baseline=state.log_scale.new_zeros(t),
         planar=torch.zeros(t, dtype=torch.bool, device=data.i.device),
+        pairs=setting.matches.pairs,
+        shared=_shared(data, figures),
         residual=_typical(data, state),
     )
     return judge(evidence, setting.options.verdict)
@@ -43,9 +47,18 @@ def judged(
         matches=frame_best(figures.count * figures.inliers, frames, t),
         baseline=frame_best(baseline, frames, t) * moves,
         planar=planar_frames(data, state, figures.depth_information, sigma_uv),
+        pairs=setting.matches.pairs,
+        shared=_shared(data, figures),
         residual=_typical(data, state),
     )
     return judge(evidence, setting.options.verdict)
+
+
+def _shared(data: Data, figures: PairFigures) -> Float[Tensor, "p"]:
+    """Share of i's points that pair (i, j) follows, of those that its best pair does."""
+    followed = figures.count * figures.inliers
+    most = frame_best(followed, (data.i,), len(data.log_z_i))
+    return followed / most[data.i].clamp(min=1)
 
 
 def _typical(data: Data, state: State) -> float:

@@ -89,6 +89,20 @@ class Matches:
             z_known_j=self.z_known_j[keep, ::every],
         )
 
+    def of_frames(self, frames: Int[Tensor, "k"]) -> "Matches":
+        """The matches between some frames, in ascending order, which are numbered anew."""
+        place = torch.full((self.n_frames,), -1, device=self.pairs.device)
+        place[frames] = torch.arange(len(frames), device=frames.device)
+        between = self.select((place[self.pairs] >= 0).all(1))
+        return replace(
+            between,
+            pairs=place[between.pairs],
+            xy_i=self.xy_i[frames],
+            log_z_i=self.log_z_i[frames],
+            point_valid=self.point_valid[frames],
+            moving_share=self.moving_share[frames],
+        )
+
 
 def cell_lattice(points: int, size: tuple[int, int]) -> tuple[int, int]:
     """(rows, columns) of about `points` nearly square cells over an image of (height, width)."""

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, rigid, transform_points
@@ -54,7 +54,8 @@ def restart(data: Data, state: State, lens: Lens, options: InitialOptions) -> Re
     links = broken_links(data, state)
     made = []
     for k in links:
-        placed = _place(data, state, k, lens, options)
+        near = (data.j == k) & (data.i < k) & (data.i >= k - REACH)
+        placed = place(data, state, k, near, lens, options)
         if placed is None:
             continue
         state = _moved_from(state, k, *placed)
@@ -64,11 +65,16 @@ def restart(data: Data, state: State, lens: Lens, options: InitialOptions) -> Re
     return Restart(state, made)
 
 
-def _place(
-    data: Data, state: State, k: int, lens: Lens, options: InitialOptions
+def place(
+    data: Data,
+    state: State,
+    k: int,
+    pairs: Bool[Tensor, "p"],
+    lens: Lens,
+    options: InitialOptions,
 ) -> tuple[Float[Tensor, "4 4"], Float[Tensor, ""]] | None:
-    """Pose of frame k by the points of frames before it, and the change of its log-scale."""
-    near = ((data.j == k) & (data.i < k) & (data.i >= k - REACH)).nonzero()[:, 0]
+    """Pose of frame k by the points of pairs (i, k), and the change of its log-scale."""
+    near = pairs.nonzero()[:, 0]
     if not len(near):
         return None
     rays = source_rays(data, state)[data.i[near]]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rcvd.geometry.grid import grid_size, resample_grid
@@ -54,6 +54,10 @@ class Setting:
         o = self.options
         focal = "fixed" if self.lens.known else o.focal
         return Free(focal, o.free_k1, o.free_shift, **changes)
+
+    def between(self, keys: Int[Tensor, "k"]) -> Free:
+        """The unknowns of the frames between solved ones."""
+        return Free("fixed", shift=self.options.free_shift, fixed=tuple(keys.tolist()))
 
     def problem(self, grid: tuple[int, int], free: Free, stiff_share: float = 1.0) -> Problem:
         """The problem on a grid named long x short side."""

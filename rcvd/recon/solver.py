@@ -20,6 +20,7 @@ from rcvd.recon.diagnostics import pair_figures, residual_report
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
 from rcvd.recon.judging import judged
+from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
@@ -88,8 +89,12 @@ def solve(
     tell("start", 0.1)
     begun = begin(setting, state, first.static)
     tell("cameras", 0.3)
-    state, setting, sigma_uv = finish_cameras(setting, begun)
-    spread = _spread(setting, state, sigma_uv, begun.held)
+    done = finish_cameras(setting, begun)
+    state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
+    spread = _spread(done.keyed, state, sigma_uv, begun.held)
+    if len(begun.keys) < matches.n_frames:
+        state = fill_in(setting, begun.keys, state, sigma_uv)
+        spread = spread_of_all(setting, begun.keys, state, spread, sigma_uv)
     verdict = judged(setting, state, sigma_uv, spread, begun.moves)
     held = begun.held or held_frames(verdict)
     if begun.moves and held:
@@ -108,7 +113,8 @@ def solve(
         "sigma_prior": sigma,
         "frames_without_first_pose": first.lost,
         "restarted_frames": begun.restarted,
-        "trimmed_pairs": matches.pairs[begun.trimmed].tolist(),
+        "trimmed_pairs": begun.trimmed.tolist(),
+        "keyframes": len(begun.keys),
     }
     return _solution(setting, state, spread, verdict, facts)
 

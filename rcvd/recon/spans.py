@@ -33,7 +33,7 @@ def bridge_spans(state: State, verdict: Verdict) -> State:
             continue
         for k in range(first, last + 1):
             share = (k - before) / (after - before) if after != before else 0.0
-            pose = _between(world_from_cam[before], world_from_cam[after], share)
+            pose = between(world_from_cam[before], world_from_cam[after], share)
             world_from_cam[k, :3, 3] = pose[:3, 3]
             if name == TOO_FEW:
                 world_from_cam[k] = pose
@@ -42,7 +42,7 @@ def bridge_spans(state: State, verdict: Verdict) -> State:
     return replace(state, world_from_cam=world_from_cam, log_scale=log_scale, log_z=log_z)
 
 
-def _between(one: Tensor, two: Tensor, share: float) -> Tensor:
+def between(one: Tensor, two: Tensor, share: float) -> Tensor:
     """The pose at a share of the way, on the straight line, turning evenly."""
     pose = one.clone()
     turn = so3_log(one[:3, :3].T @ two[:3, :3])

@@ -147,9 +147,7 @@ def _write_depth(source: _Source, root: Path) -> float:
 def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     """The fused cloud in the solver's gauge, reading a window of frames at a time."""
     n = source.scene.n_frames
-    cached = 2 * WITNESSES[-1] + 2
-
-    static_z = lru_cache(cached)(source.static_z)
+    static_z = lru_cache(source.workspace.window(2 * WITNESSES[-1] + 2))(source.static_z)
 
     def clouds():
         for k in source.workspace.track(list(source.frames), "fusing"):

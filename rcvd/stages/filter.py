@@ -63,8 +63,9 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     def load_z(k: int) -> Float[Tensor, "h w"]:
         return torch.from_numpy(read_array(depth_folder / array_name(k))).to(device)
 
-    z_of = lru_cache(2 * settings.options.radius + 2)(load_z)
-    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
+    z_of = lru_cache(workspace.window(2 * settings.options.radius + 2))(load_z)
+    flows = lru_cache(workspace.window(CACHED_FLOWS))
+    flow_of = flows(lambda i, j: read_flow(flow_folder, i, j).to(device))
     names = [array_name(k) for k in range(scene.n_frames)]
     todo = [Path(name).stem for name in workspace.missing(f"z/{name}" for name in names)]
     for k in workspace.track([int(stem) for stem in todo], "filter"):

@@ -189,11 +189,12 @@ def _train(
 def _frames(solver: ClipSolver, settings: FinetuneSettings, current: _Current) -> FinetuneFrames:
     """What a round of training reads, item by item; the triangulated targets are made on demand."""
     scene, cameras = solver.scene, current.cameras
-    moving = lru_cache(CACHED_FRAMES)(partial(_moving, solver.workspace))
-    z_of = lru_cache(CACHED_FRAMES)(current.z)
+    window = solver.workspace.window(CACHED_FRAMES)
+    moving = lru_cache(window)(partial(_moving, solver.workspace))
+    z_of = lru_cache(window)(current.z)
     leaving = targets_by_frame(solver.pairs, scene.n_frames)
 
-    @lru_cache(CACHED_FRAMES)
+    @lru_cache(window)
     def target(k: int) -> tuple[Tensor, Tensor]:
         if not leaving[k]:
             return z_of(k).log(), torch.full_like(z_of(k), torch.inf)
@@ -204,8 +205,8 @@ def _frames(solver: ClipSolver, settings: FinetuneSettings, current: _Current) -
 
     return FinetuneFrames(
         cameras=cameras,
-        rgb=lru_cache(CACHED_FRAMES)(scene.rgb),
-        flow=lru_cache(CACHED_FRAMES)(solver.flow),
+        rgb=lru_cache(window)(scene.rgb),
+        flow=lru_cache(window)(solver.flow),
         moving=moving,
         log_scale=lambda k: (z_of(k) / current.base(k)).log(),
         first=scene.prior,

@@ -1,6 +1,7 @@
 """flow: displacement, validity and confidence of every directed pair, and pairs.txt."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from rcvd.device import BatchSize
 from rcvd.errors import UserError, unknown
 from rcvd.flow.chain import unstacked
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
@@ -115,11 +117,12 @@ def _estimate(
     todo: list[tuple[int, int]],
 ) -> None:
     device, folder = workspace.store.device, workspace.folder
-    frame = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
-    flow_of = lru_cache(CACHED_FRAMES)(lambda i, j: read_flow(folder, i, j).to(device))
+    frame = lru_cache(workspace.window(CACHED_FRAMES))(lambda k: scene.rgb(k).to(device))
+    flows = lru_cache(workspace.window(CACHED_FRAMES))
+    flow_of = flows(lambda i, j: read_flow(folder, i, j).to(device))
     known = {(i, j) for i, j in make_pairs(scene.n_frames, settings.rule).pairs.tolist()}
 
-    def starts(pairs: list[tuple[int, int]]) -> torch.Tensor | None:
+    def starts(pairs: Sequence[tuple[int, int]]) -> torch.Tensor | None:
         found = [
             start_flow(frame(i), frame(j), _way(known, i, j), flow_of, settings.start)
             for i, j in pairs
@@ -129,26 +132,28 @@ def _estimate(
         still = torch.zeros(*scene.size, 2)
         return torch.stack([(still if s is None else s).to(device) for s in found])
 
+    def estimate(ahead: Sequence[tuple[int, int]]) -> tuple[Flow, Flow]:
+        back = [(j, i) for i, j in ahead]
+        first, second = (torch.stack([frame(p[n]) for p in ahead]) for n in (0, 1))
+        return estimate_pair(model, first, second, starts(ahead), starts(back), settings.check)
+
     order = by_distance(pair_graph(todo, scene.n_frames))
+    size = BatchSize("flow", model.pairs_at_once)
     with workspace.store.progress("flow", len(order)) as advance:
-        for ahead in _batches(order, model.pairs_at_once):
-            back = [(j, i) for i, j in ahead]
-            first, second = (torch.stack([frame(p[n]) for p in ahead]) for n in (0, 1))
-            both = estimate_pair(model, first, second, starts(ahead), starts(back), settings.check)
-            for pairs, flows in zip((ahead, back), both, strict=True):
-                for (i, j), flow in zip(pairs, unstacked(flows), strict=True):
-                    _write(workspace, i, j, flow)
-            advance(len(ahead))
+        # pairs of one distance together: longer ones start from shorter ones
+        for _, same in groupby(order, key=lambda pair: pair[1] - pair[0]):
+            for ahead, both in size.batches(list(same), estimate):
+                _write_both(workspace, ahead, both)
+                advance(len(ahead))
 
 
-def _batches(order: list[tuple[int, int]], count: int) -> list[list[tuple[int, int]]]:
-    """Pairs of one distance, at most `count` together: longer ones start from shorter ones."""
-    distances = groupby(order, key=lambda pair: pair[1] - pair[0])
-    return [
-        same[k : k + count]
-        for same in (list(group) for _, group in distances)
-        for k in range(0, len(same), count)
-    ]
+def _write_both(
+    workspace: Workspace, ahead: Sequence[tuple[int, int]], both: tuple[Flow, Flow]
+) -> None:
+    back = [(j, i) for i, j in ahead]
+    for pairs, flows in zip((ahead, back), both, strict=True):
+        for (i, j), flow in zip(pairs, unstacked(flows), strict=True):
+            _write(workspace, i, j, flow)
 
 
 def _way(known: set[tuple[int, int]], i: int, j: int) -> list[int]:

@@ -8,16 +8,11 @@ from typing import Any
 from rcvd.errors import UserError
 from rcvd.focal_metadata import FocalHint, photo_focal_hint, video_focal_hint
 from rcvd.frame_quality import Quality, QualityMeter, spans
+from rcvd.image_folder import image_files
 from rcvd.items import frame_name, write_png
+from rcvd.selection import FrameSource, left_out, thinned
 from rcvd.store import Stage, Workspace, write_json
-from rcvd.video import (
-    FrameSource,
-    ReadCounts,
-    image_files,
-    read_frames,
-    resize_rgb,
-    working_size,
-)
+from rcvd.video import ReadCounts, frame_times, read_frames, resize_rgb, working_size
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +33,11 @@ def run(workspace: Workspace, settings: FramesSettings) -> dict[str, Any]:
     times: list[float] = []
     source_size: tuple[int, int] | None = None
     size = (0, 0)
+    select = selection(settings)
+    if missing := left_out(select, frame_times(settings.video, select)):
+        logger.warning("%s", missing)
     with workspace.store.progress("decoding", 0) as advance:
-        for rgb, time in read_frames(settings.video, settings.select, counts):
+        for rgb, time in read_frames(settings.video, select, counts):
             if source_size is None:
                 source_size = (rgb.shape[0], rgb.shape[1])
                 size = working_size(source_size, settings.max_side)
@@ -71,6 +69,11 @@ def run(workspace: Workspace, settings: FramesSettings) -> dict[str, Any]:
     write_json(workspace.folder / CLIP, clip)
     _tell(counts, meter.quality(), len(times))
     return {"frames": len(times), **asdict(counts)}
+
+
+def selection(settings: FramesSettings) -> FrameSource:
+    """Which frames are taken: a long clip is thinned where nothing else was asked for."""
+    return thinned(settings.select, frame_times(settings.video, settings.select))
 
 
 def _focal_hint(video: Path, size: tuple[int, int]) -> FocalHint | None:

@@ -12,7 +12,7 @@ from rcvd.export.depth_images import write_depth
 from rcvd.geometry.camera import resize_intrinsics
 from rcvd.recon.upsample import UpsampleOptions, upsample_frame
 from rcvd.scene import Scene
-from rcvd.stages.frames import FramesSettings
+from rcvd.stages.frames import FramesSettings, selection
 from rcvd.store import Workspace, writing
 from rcvd.types import Cameras
 from rcvd.video import ReadCounts, read_frames
@@ -38,7 +38,7 @@ def write_full_resolution(
     with writing(folder / "cameras.npz") as part:
         write_cameras(part, replace(cameras, intrinsics=intrinsics, size=size), scene.times)
     frames = list(range(scene.n_frames))
-    pictures = read_frames(video.video, video.select, ReadCounts())
+    pictures = read_frames(video.video, selection(video), ReadCounts())
     for k, (rgb, _) in zip(workspace.track(frames, "full size"), pictures, strict=False):
         full = torch.from_numpy(rgb).to(workspace.store.device).permute(2, 0, 1).float() / 255
         z, confidence = (part.to(full) for part in depth_of(k))

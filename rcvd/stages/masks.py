@@ -100,8 +100,9 @@ def _estimated(
     """Frame by frame, when all frames have been looked at: evidence is carried along the clip."""
     device, flow_folder = workspace.store.device, workspace.input("flow")
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
-    frame_of = lru_cache(CACHED_FRAMES)(lambda k: scene.rgb(k).to(device))
-    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j).to(device))
+    frame_of = lru_cache(workspace.window(CACHED_FRAMES))(lambda k: scene.rgb(k).to(device))
+    flows = lru_cache(workspace.window(CACHED_FLOWS))
+    flow_of = flows(lambda i, j: read_flow(flow_folder, i, j).to(device))
     names = [f"detected/{instances_name(k)}" for k in range(scene.n_frames)]
     if model.looks:
         for name in workspace.track(workspace.missing(names), "detection"):
@@ -124,7 +125,7 @@ def _from_files(
     flow_folder = workspace.input("flow")
     graph = read_pairs(flow_folder / "pairs.txt", scene.n_frames)
     sizes = Sizes(scene.size, scene.source_size)
-    flow_of = lru_cache(CACHED_FLOWS)(lambda i, j: read_flow(flow_folder, i, j))
+    flow_of = lru_cache(workspace.window(CACHED_FLOWS))(lambda i, j: read_flow(flow_folder, i, j))
     kept: list[Bool[Tensor, "h w"]] = []
 
     def found() -> Iterator[Instances]:

@@ -75,8 +75,8 @@ def _refine(solver: ClipSolver, solved: Solved, z_of: DepthOf, first_of: MaskOf)
     scene, workspace = solver.scene, solver.workspace
     found = workspace.input("masks") / "instances"
     graph = pair_graph(solver.pairs, scene.n_frames)
-    frame_of = lru_cache(CACHED_FRAMES)(scene.rgb)
-    flow_of = lru_cache(CACHED_FLOWS)(solver.flow)
+    frame_of = lru_cache(workspace.window(CACHED_FRAMES))(scene.rgb)
+    flow_of = lru_cache(workspace.window(CACHED_FLOWS))(solver.flow)
     cameras = solved.solution.cameras
 
     def named(k: int) -> Instances:

@@ -124,7 +124,8 @@ class ClipSolver:
         scene, store = self.scene, self.workspace.store
         prior = read_json(self.workspace.input("depth") / "prior.json")
         options = replace(self._options(), free_shift=bool(prior["free_disparity_shift"]))
-        z_of, moving_of = lru_cache(CACHED_FRAMES)(z_of), lru_cache(CACHED_FRAMES)(moving_of)
+        window = self.workspace.window(CACHED_FRAMES)
+        z_of, moving_of = lru_cache(window)(z_of), lru_cache(window)(moving_of)
         frames = ((scene.rgb(k), z_of(k), moving_of(k)) for k in range(scene.n_frames))
         matches = build_matches(frames, self._flows(), z_of, moving_of, self.settings.matches)
         known = known_intrinsics(self.settings, scene)

@@ -158,7 +158,7 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
     workspace, n = clip.workspace, clip.scene.n_frames
     graph = read_pairs(workspace.input("flow") / "pairs.txt", n)
     leaving = targets_by_frame(graph.pairs.tolist(), n)
-    looks = lru_cache(CACHED_FRAMES)(lambda k: appearance(clip.rgb(k)))
+    looks = lru_cache(workspace.window(CACHED_FRAMES))(lambda k: appearance(clip.rgb(k)))
     for k in workspace.track(_todo(workspace, "measured", n), "triangulate"):
         prior, static = clip.prior(k), ~clip.moving(k)
         log_z = prior.log()
@@ -182,7 +182,7 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
 def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
     """completed/ and confidence/: what other frames confirm, spread; gives its percentage."""
     workspace, n = clip.workspace, clip.scene.n_frames
-    static = lru_cache(CACHED_FRAMES)(clip.static_measured)
+    static = lru_cache(workspace.window(CACHED_FRAMES))(clip.static_measured)
     for k in workspace.track(_todo(workspace, "completed", n), "completing"):
         witnesses = clip.around(k, clip.measured(k), settings.complete.parallax)
         agreement = view_agreement(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pycolmap
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
@@ -207,6 +208,30 @@ def test_binary_colmap_and_partial_registration(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="not a readable COLMAP model"):
         read_prediction(tmp_path)
+
+
+def test_vggts_reconstruction(tmp_path: Path) -> None:
+    """As VGGT leaves it: sparse/ in binary by pycolmap, a camera an image, any order of images."""
+    model = pycolmap.Reconstruction()
+    for k in (2, 0, 3, 1):
+        fx, fy, cx, cy = SCENE.cameras.intrinsics[k].tolist()
+        camera = pycolmap.Camera(
+            model="PINHOLE", width=48, height=32, params=[fx, fy, cx, cy], camera_id=k + 1
+        )
+        model.add_camera_with_trivial_rig(camera)
+        image = pycolmap.Image(name=f"images/frame_{k:02d}.jpg", camera_id=k + 1, image_id=k + 1)
+        pose = pycolmap.Rigid3d(np.linalg.inv(POSES[k])[:3])
+        model.add_image_with_trivial_frame(image, pose)
+    model.add_point3D(np.array([0.0, 0.0, 3.0]), pycolmap.Track(), np.zeros(3, np.uint8))
+    (tmp_path / "sparse").mkdir()
+    model.write_binary(str(tmp_path / "sparse"))
+    found = read_prediction(tmp_path)
+    assert found.names == tuple(f"frame_{k:02d}" for k in range(4))
+    assert found.world_from_cam is not None
+    assert found.intrinsics is not None
+    torch.testing.assert_close(found.world_from_cam, SCENE.cameras.world_from_cam)
+    torch.testing.assert_close(found.intrinsics, SCENE.cameras.intrinsics)
+    assert found.size == exact.SIZE
 
 
 def test_colmaps_own_files_are_read(tmp_path: Path) -> None:

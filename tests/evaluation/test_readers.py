@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rcvd.errors import UserError
 from rcvd.evaluation.datasets import READERS
@@ -94,6 +95,22 @@ def test_davis_round_trip(tmp_path: Path) -> None:
     (tmp_path / "Annotations/480p/camel/00001.png").unlink()
     with pytest.raises(UserError, match="incomplete sequence: 3 images, 2 masks"):
         read_davis(tmp_path)
+
+
+def test_davis_2017_objects_are_united(tmp_path: Path) -> None:
+    """Annotations of 2017 are palette pictures of object numbers."""
+    scene = exact.make(2)
+    write_davis(tmp_path, "dogs-jump", scene.rgb, scene.moving)
+    numbers = np.zeros(exact.SIZE, np.uint8)
+    numbers[2:5, 3:9], numbers[10:12, 20:30] = 1, 2
+    picture = Image.fromarray(numbers)
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    picture.save(tmp_path / "Annotations/480p/dogs-jump/00001.png")
+    (truth,) = read_davis(tmp_path, ["dogs-jump"])
+    assert truth.moving is not None
+    mask = truth.moving(1)
+    assert mask is not None
+    assert torch.equal(mask, torch.from_numpy(numbers > 0))
 
 
 def test_bonn_cuts_and_pairs_by_position(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def test_more_flow_is_better(order: dict[str, float]) -> None:
     assert order["single"] + 0.2 < order["flow_1"] < order["flow_5"] - 0.1
 
 
+def test_the_hidden_layer_of_late_fusion_stays_alive() -> None:
+    """At the contests' rate an unnormalised hidden layer falls silent within 60 steps."""
+    options = TrainOptions(epochs=16, rate=0.01, clip_norm=1.0)
+    small = Contest("joint", WorldOptions(8, 16), 128, 64, 32, 8, options=options)
+    outcome = fit(small, "late_fc")
+    share = hit_at(outcome.train, outcome.train_label, 1)
+    assert share > 0.5
+
+
 def test_late_pooling_ties_a_clip_and_its_reversal() -> None:
     """An order-free network cannot beat one half inside a pair, trained or not."""
     options = TrainOptions(epochs=2, rate=0.02)

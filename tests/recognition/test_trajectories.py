@@ -22,6 +22,7 @@ from rcvd.recognition.trajectories.dense import (
     own_motion,
     plausible,
     pyramid_sizes,
+    read_surface,
     shape_descriptor,
 )
 from rcvd.recognition.trajectories.descriptors import (
@@ -79,7 +80,6 @@ def test_static_room_keeps_no_trajectory_but_a_homography_leaves_parallax(room: 
     assert raw > by_plane
 
 
-@pytest.mark.xfail(reason="open: a few tracks survive beside the figure", strict=False)
 def test_of_a_moving_figure_only_the_figure_is_left(walker: Sequence) -> None:
     found = surviving(walker, "depth", 15)
     assert len(found) > 20
@@ -95,6 +95,19 @@ def test_a_tripod_before_a_still_room_has_none() -> None:
     motion = uncompensated(Flow(still, torch.ones(SIZE) > 0, torch.ones(SIZE)))
     picture = torch.rand(3, *SIZE)
     assert len(dense_trajectories(12, SIZE, lambda _: picture, lambda _: motion, SHORT)) == 0
+
+
+def test_a_point_stays_on_its_surface_where_two_meet() -> None:
+    """Left half still, right half moving: beside the edge either side keeps its own flow."""
+    flow = torch.zeros(8, 8, 2)
+    flow[:, 4:, 0] = 6.0
+    motion = uncompensated(Flow(flow, torch.ones(8, 8) > 0, torch.ones(8, 8)))
+    at = torch.tensor([[3.5, 4.5], [4.5, 4.5], [3.9, 4.2], [4.1, 4.2], [3.9, 4.2]])
+    last = torch.tensor([[0.0, 0.0], [0.0, 0.0], [6.0, 0.0], [0.0, 0.0], [0.0, -9.0]])
+    new = torch.tensor([True, True, False, False, False])
+    seen, _, followed = read_surface(motion, at, last, new, 3.0)
+    torch.testing.assert_close(seen[:, 0], torch.tensor([0.0, 6.0, 6.0, 0.0, 0.0]))
+    assert followed.tolist() == [True, True, True, True, False]
 
 
 def test_it_is_the_chained_flow(walker: Sequence) -> None:

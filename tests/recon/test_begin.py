@@ -12,6 +12,7 @@ from rcvd.geometry.camera import project, rays
 from rcvd.geometry.pose import invert, se3_exp, transform_points
 from rcvd.geometry.warp import inside
 from rcvd.recon.initialise import InitialOptions, first_state
+from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens
 from rcvd.recon.planar import planar_frames
 from rcvd.recon.restart import broken_links, restart
@@ -98,6 +99,8 @@ def evidence(**changes: torch.Tensor) -> Evidence:
         "matches": torch.full((n,), 200.0),
         "baseline": torch.full((n,), 50.0),
         "planar": torch.zeros(n, dtype=torch.bool),
+        "pairs": torch.tensor([(k, k + 1) for k in range(n - 1)]),
+        "shared": torch.zeros(n - 1),
     }
     return Evidence(**(good | changes), residual=0.2)
 
@@ -116,6 +119,50 @@ def test_verdicts_by_span() -> None:
     few = judge(evidence(matches=torch.full((10,), 3.0)), options)
     assert few.name == TOO_FEW
     assert not few.solved
+
+
+def test_frames_without_parallax_are_measured_by_what_others_see_of_them() -> None:
+    parallax = torch.zeros(10)
+    parallax[[0, 9]] = 5.0
+    steps = [(k, k + 1) for k in range(9)]
+    pairs = torch.tensor(steps + [(b, a) for a, b in steps])
+    shared = torch.full((18,), 0.9)
+    loose = {"parallax": parallax, "baseline": torch.zeros(10), "pairs": pairs}
+    assert judge(evidence(**loose, shared=shared), VerdictOptions()).spans == ((0, 9, OK),)
+    shared[[4, 13]] = 0.4  # between frames 4 and 5
+    assert judge(evidence(**loose, shared=shared), VerdictOptions()).spans == ((0, 9, OK),)
+    shared[[2, 11]] = 0.4
+    spans = judge(evidence(**loose, shared=shared), VerdictOptions()).spans
+    assert spans == ((0, 2, OK), (3, 4, NO_PARALLAX), (5, 9, OK))
+
+
+def test_a_slow_clip_is_solved_by_its_keyframes() -> None:
+    made = make(n=150, points=60, noise=0.5, corruption=0.05)
+    solution = solve(made.matches, OPTIONS)
+    assert solution.report["spans"] == [[0, 149, OK]]
+    assert solution.report["keyframes"] < 100
+    assert ate(solution, made) < 0.015
+    assert abs(focal_error(solution, made)) < 0.03
+    std = solution.report["centre_std_of_path"]
+    assert min(std[1:]) > 0
+
+
+def test_keyframes_are_those_whose_points_have_parallax() -> None:
+    made = make(n=40, points=60, noise=0.2)
+    data, state = truth(made)
+    assert key_frames(data, state).tolist() == list(range(40))
+    turned = replace(state, world_from_cam=state.world_from_cam.clone())
+    turned.world_from_cam[:, :3, 3] *= 1e-3
+    assert key_frames(data, turned).tolist() == list(range(40))  # too few to decide
+    still = replace(state, world_from_cam=state.world_from_cam.clone())
+    still.world_from_cam[17, :3, 3] = still.world_from_cam[16, :3, 3]
+    still.world_from_cam[18, :3, 3] = still.world_from_cam[16, :3, 3]
+    assert 17 not in key_frames(data, still).tolist()
+    part = made.matches.of_frames(torch.arange(0, 40, 4))
+    assert part.n_frames == 10
+    p = made.matches.pairs.tolist().index([8, 16])
+    q = part.pairs.tolist().index([2, 4])
+    assert torch.equal(part.xy_j[q], made.matches.xy_j[p])
 
 
 def test_a_span_between_two_solved_frames_is_bridged() -> None:

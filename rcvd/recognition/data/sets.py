@@ -14,7 +14,8 @@ from rcvd.recognition.data.frame_store import FrameStore
 from rcvd.recognition.data.readers import VideoList
 from rcvd.recognition.data.sampling import ClipShape, random_clip, uniform_clips
 from rcvd.recognition.data.transforms import Augmentation, Sample, augment
-from rcvd.video import FrameSource, ReadCounts, read_frames
+from rcvd.selection import FrameSource
+from rcvd.video import ReadCounts, read_frames
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ GROUPS = 32  # Wu and He 2018
 
 
 def norm_layer(kind: Norm, channels: int, dims: int = 3) -> nn.Module:
-    """A normalisation over `channels` maps of `dims` axes.
+    """A normalisation over `channels` maps of `dims` axes; 0 axes: over vectors.
 
     gn: GroupNorm of 32 groups, or of the largest divisor of the channels below that. ln and in:
     its two ends, one group and one group a channel. None of those looks at batch mates.
     """
     if kind == "bn":
-        return nn.BatchNorm3d(channels) if dims == 3 else nn.BatchNorm2d(channels)
+        kinds = {0: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+        return kinds[dims](channels)
     if kind == "none":
         return nn.Identity()
     groups = {"gn": gcd(GROUPS, channels), "ln": 1, "in": channels}[kind]

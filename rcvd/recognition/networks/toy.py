@@ -21,7 +21,11 @@ def fold_frames(rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
 
 
 class Late(nn.Module):
-    """A 2-D network per frame; the frames meet in a mean (pool) or in a hidden layer (fc)."""
+    """A 2-D network per frame; the frames meet in a mean (pool) or in a hidden layer (fc).
+
+    The hidden layer is normalised too: it sums ten thousand inputs that are all positive, so that
+    a few steps of a common sign drive every unit below zero, from where no gradient comes back.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Late(nn.Module):
         if head == "fc":
             maps = 2 * width * (side // 4) ** 2
             self.hidden = nn.Linear(frames * maps, hidden)
+            self.norm3 = norm_layer(norm, hidden, 0)
         self.fc = nn.Linear(hidden if head == "fc" else 2 * width, classes)
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
@@ -53,7 +58,7 @@ class Late(nn.Module):
         x = self.norm2(self.conv2(x)).relu()
         x = x.reshape(b, t, *x.shape[1:])
         if self.head == "fc":
-            return self.fc(self.hidden(x.flatten(1)).relu())
+            return self.fc(self.norm3(self.hidden(x.flatten(1))).relu())
         return self.fc(self.gap(x.transpose(1, 2)).flatten(1))
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from rcvd.flow.gradients import eigen, gradient, structure_tensor
 from rcvd.flow.lucas_kanade import median, resize_flow
-from rcvd.geometry.warp import inside, sample
+from rcvd.geometry.warp import inside
 from rcvd.recognition.trajectories.compensation import FrameMotion, MotionOf
 
 FrameOf = Callable[[int], Float[Tensor, "3 h w"]]
@@ -28,7 +28,10 @@ class TrajectoryOptions:
 
     still, wild: px, spread of the positions below and above which a trajectory is dropped. jump:
     px, and jump_share of the whole way, of a single step above which it is. own: px, the longest
-    step without the camera's share that a trajectory must have.
+    step without the camera's share that a trajectory must have. edge: px, difference of the flow
+    of neighbouring pixels from which they lie on two surfaces, which a trajectory does not change.
+    On exact demo clips (seeds 2 to 5) 3 px keep 175 trajectories of the figure, 2 of them wrong by
+    3 px or more; 2 px keep 164 and none, 6 px 188 and 8.
     """
 
     step: int = 5
@@ -42,6 +45,7 @@ class TrajectoryOptions:
     jump: float = 20.0
     jump_share: float = 0.7
     own: float = 1.0
+    edge: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -134,18 +138,46 @@ class _Alive:
     def here(self) -> Float[Tensor, "n 2"]:
         return self.xy[torch.arange(len(self.age)), self.age]
 
-    def step(self, motion: FrameMotion) -> Bool[Tensor, "n"]:
+    def step(self, motion: FrameMotion, edge: float) -> Bool[Tensor, "n"]:
         """One frame on; True for those that are followed still."""
         size = (motion.valid.shape[0], motion.valid.shape[1])
-        fields = torch.cat([motion.seen, motion.own, motion.valid[..., None].float()], -1)
-        here = self.here
-        met = sample(fields.movedim(-1, 0)[None], here[None])[0].T
-        n = torch.arange(len(self.age))
-        there = here + met[:, :2]
-        self.own[n, self.age] = met[:, 2:4]
+        n, here = torch.arange(len(self.age)), self.here
+        last = here - self.xy[n, (self.age - 1).clamp(min=0)]
+        seen, own, followed = read_surface(motion, here, last, self.age == 0, edge)
+        there = here + seen
+        self.own[n, self.age] = own
         self.age = self.age + 1
         self.xy[n, self.age] = there
-        return (met[:, 4] > 0.5) & inside(there, size)
+        return followed & inside(there, size)
+
+
+def read_surface(
+    motion: FrameMotion, at: Float[Tensor, "n 2"], last: Float[Tensor, "n 2"],
+    new: Bool[Tensor, "n"], edge: float,
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"], Bool[Tensor, "n"]]:  # fmt: skip
+    """Both flows at (x, y) points, each read on the point's own surface; False where that is lost.
+
+    Of the four pixels around a point only those are weighed that move like the one it is on, to
+    within `edge` px: like the nearest where the point is new, else like the one nearest to its last
+    step. Where the four differ and none goes on in that way, the surface has been covered.
+    """
+    h, w = motion.valid.shape
+    x, y = (at - 0.5).unbind(-1)
+    left, top = x.floor().clamp(0, w - 2), y.floor().clamp(0, h - 2)
+    fx, fy = (x - left).clamp(0, 1), (y - top).clamp(0, 1)
+    weight = torch.stack([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy], 1)
+    rows = torch.stack([top, top, top + 1, top + 1], 1).long()
+    columns = torch.stack([left, left + 1, left, left + 1], 1).long()
+    seen, own, valid = (f[rows, columns] for f in (motion.seen, motion.own, motion.valid))
+    turn = (seen - last[:, None]).norm(dim=-1)  # n 4
+    mine = torch.where(new, weight.argmax(1), turn.argmin(1))
+    n = torch.arange(len(at))
+    apart = (seen - seen[n, mine][:, None]).norm(dim=-1)
+    same = weight.clamp(min=1e-6) * (apart <= edge)
+    same = same / same.sum(1, keepdim=True)
+    whole = (seen.amax(1) - seen.amin(1)).norm(dim=-1) <= edge
+    followed = (whole | new | (turn[n, mine] <= edge)) & ((same * valid).sum(1) > 0.5)
+    return (same[..., None] * seen).sum(1), (same[..., None] * own).sum(1), followed
 
 
 def follow_scale(
@@ -161,7 +193,7 @@ def follow_scale(
     for k in range(n_frames - 1):
         rgb = interpolate(frame_of(k)[None], size, mode="bilinear", antialias=True)[0]
         alive.add(new_points(rgb, alive.here, options))
-        alive.keep(alive.step(_scaled(motion_of(k), size, options.median)))
+        alive.keep(alive.step(_scaled(motion_of(k), size, options.median), options.edge))
         old = alive.age == length
         start = torch.full((int(old.sum()),), k + 1 - length)
         ended = Trajectories(start, alive.xy[old], alive.own[old], torch.ones(len(start)))

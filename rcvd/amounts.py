@@ -1,0 +1,33 @@
+"""Amounts of memory in words."""
+
+import math
+
+from rcvd.errors import UserError
+
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def number_of_bytes(text: str) -> int:
+    """`4G`, `500M` or a plain number of bytes.
+
+    Raises:
+        UserError: anything else.
+    """
+    upper = text.strip().upper().removesuffix("B").removesuffix("I")
+    factor = UNITS.get(upper[-1:], 1)
+    try:
+        value = float(upper[:-1] if upper[-1:] in UNITS else upper)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise UserError(f"{text}: write an amount of memory as 4G or 500M")
+    return int(value * factor)
+
+
+def in_words(amount: float) -> str:
+    """`1.5 GB`, `300 MB`; units of 1024."""
+    for unit in ("TB", "GB"):
+        size = UNITS[unit[0]]
+        if amount >= size:
+            return f"{amount / size:.1f} {unit}"
+    return f"{math.ceil(amount / UNITS['M'])} MB"

@@ -1,0 +1,1 @@
+"""Video by diffusion: one network for generation, prediction and interpolation."""
