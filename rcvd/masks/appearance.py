@@ -130,9 +130,9 @@ def _candidates(
 
 def _gradient(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
     """Root-mean-square change of colour per pixel, over 5 x 5 pixels."""
-    along = [pad((rgb[..., 2:] - rgb[..., :-2]) / 2, (1, 1, 0, 0))]
-    along.append(pad((rgb[..., 2:, :] - rgb[..., :-2, :]) / 2, (0, 0, 1, 1)))
-    square = sum(part.square().mean(0) for part in along)
+    x = pad((rgb[..., 2:] - rgb[..., :-2]) / 2, (1, 1, 0, 0))
+    y = pad((rgb[..., 2:, :] - rgb[..., :-2, :]) / 2, (0, 0, 1, 1))
+    square = (x.square() + y.square()).mean(0)
     return avg_pool2d(square[None], 5, 1, 2, count_include_pad=False)[0].sqrt()
 
 

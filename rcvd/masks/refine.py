@@ -123,9 +123,11 @@ def solved_evidence(
         total = total + pair_log_odds(distance, known, 2, o.evidence) * valid
         count = count + valid
     astray = (delta / m.log_sigma).square() / 2 - 2.0
-    flows = total / (count + 0.5) + astray.clamp(0.0, o.evidence.highest) * (count > 0)
     log_z = z.clamp(min=MIN_Z).log() + delta
-    return flows + o.looks * appearance_evidence(frame, log_z, cameras, frame_of, o.appearance)
+    looks = o.looks * appearance_evidence(frame, log_z, cameras, frame_of, o.appearance)
+    # the colours stand in for the flows where none is valid (a ball that bounces)
+    flows = (total + looks) / (count + 0.5) + looks
+    return flows + astray.clamp(0.0, o.evidence.highest) * (count > 0)
 
 
 def _measure(
