@@ -60,3 +60,7 @@ class BundledDepth(nn.Module):
             "all": [self.network],
         }
         return [p for module in modules[group] for p in module.parameters()]
+
+    def backbone(self) -> list[nn.Module]:
+        """None: the network is small."""
+        return []

@@ -28,3 +28,7 @@ class ConstantDepth(nn.Module):
     def trainable_parameters(self, group: str) -> list[nn.Parameter]:
         """None, in every group."""
         return []
+
+    def backbone(self) -> list[nn.Module]:
+        """None."""
+        return []

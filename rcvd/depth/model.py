@@ -37,6 +37,10 @@ class DepthModel(Protocol):
         """Parameters of the group "decoder" or "all"; none where nothing can be trained."""
         ...
 
+    def backbone(self) -> list[nn.Module]:
+        """What low-rank adapters may be put on; nothing where the network is small."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Weights by name."""
         ...

@@ -108,6 +108,10 @@ class TransformersDepth(nn.Module):
         }
         return [p for module in modules[group] for p in module.parameters()]
 
+    def backbone(self) -> list[nn.Module]:
+        """Everything before neck and heads."""
+        return [m for name, m in self.network.named_children() if name not in NECKS]
+
 
 def _borders(size: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns ZoeDepth's authors mirror at each border, where it is unreliable."""
