@@ -18,7 +18,8 @@ from rcvd.depth.model import DepthModel
 from rcvd.errors import UserError
 
 ADAPTERS = "adapters"
-GROUPS = ("decoder", "all", ADAPTERS)
+AUTO = "auto"  # what the backend says
+GROUPS = (AUTO, "decoder", "all", ADAPTERS)
 BYTES = 4  # of a float32
 
 
@@ -72,11 +73,12 @@ def _parents(modules: Sequence[nn.Module]) -> list[nn.Module]:
 def training(model: DepthModel, group: str, rank: int) -> Iterator[list[nn.Parameter]]:
     """The parameters of a group, while all others are frozen; on leaving, adapters are merged.
 
-    group: "decoder", "all", or "adapters": those of the backbone, and the decoder.
+    group: "decoder", "all", "adapters": those of the backbone, and the decoder, or "auto".
 
     Raises:
         UserError: the network has no linear layers that adapters could be put on.
     """
+    group = model.group if group == AUTO else group
     everything = model.trainable_parameters("all")
     backbone = model.backbone() if group == ADAPTERS else []
     _require_grad(everything, False)

@@ -15,6 +15,7 @@ class ConstantDepth(nn.Module):
     log_sigma = 1.0
     trainable = False
     learning_rate = 0.0
+    group = "all"
     free_disparity_shift = False
 
     def __init__(self, weights: Path | None = None) -> None:

@@ -21,8 +21,9 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class FinetuneOptions:
     """steps, minutes: the budget; what ends first ends the round. pairs_per_step: batch size.
-    group: the parameters that train: "decoder", "all", or "adapters" of that rank on the linear
-    layers of a large transformer, and its decoder. learning_rate: 0 takes the backend's.
+    group: the parameters that train: "decoder", "all", "adapters" of that rank on the linear layers
+    of a large transformer, and its decoder, or "auto": the backend's. learning_rate: 0 takes the
+    backend's.
     spatial, ratio, target, prior: weights of the four terms. static_prior: of the prior term where
     pixels do not move. target_floor: sigma of log depth at which a target has half its weight.
     limit: error at which a match loses its say, in units of the losses. held_out: share of the
@@ -32,7 +33,7 @@ class FinetuneOptions:
     steps: int = 300
     minutes: float = 4.0
     pairs_per_step: int = 2
-    group: str = "all"
+    group: str = "auto"
     rank: int = 8
     learning_rate: float = 0.0
     spatial: float = 1.0

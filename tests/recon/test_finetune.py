@@ -23,7 +23,7 @@ class TinyDepth(nn.Module):
     """A few convolutions: fast, and bad at the start."""
 
     metric, trainable, free_disparity_shift = False, True, False
-    log_sigma, learning_rate = 0.3, 3e-3
+    log_sigma, learning_rate, group = 0.3, 3e-3, "all"
 
     def __init__(self) -> None:
         super().__init__()
