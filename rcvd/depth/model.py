@@ -20,7 +20,8 @@ class DepthModel(Protocol):
 
     metric: z is in metres. log_sigma: expected error of log z after the best scale of a frame.
     trainable: the output is differentiable in `trainable_parameters`. learning_rate: Adam's, for
-    fine-tuning. group: of parameters that train where the user names none. free_disparity_shift: the solver shall leave a disparity shift of each frame free.
+    fine-tuning. group: of parameters that train where the user names none. free_disparity_shift:
+    the solver shall leave a disparity shift of each frame free.
     """
 
     metric: bool
