@@ -3,6 +3,7 @@
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def test_rerun_reads_the_scene_back(demo_scene: Path, tmp_path: Path) -> None:
     chunk = pytest.importorskip("rerun.chunk")
     write_rerun(demo_scene, tmp_path / "scene.rrd")
     scene, view = Scene.load(demo_scene), load_view_scene(demo_scene)
-    found: dict[str, list[np.ndarray]] = {}
+    found: dict[str, list[Any]] = {}
     for part in chunk.RrdReader(tmp_path / "scene.rrd").stream().collect().stream():
         batch = part.to_record_batch()
         for column in batch.schema.names:
