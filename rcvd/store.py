@@ -230,6 +230,7 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+        part.unlink(missing_ok=True)  # it stays where both were names of one file
     except BaseException:
         part.unlink(missing_ok=True)
         raise
