@@ -3,20 +3,24 @@
 from rcvd import (
     cli_recognize_action,
     cli_recognize_data,
+    cli_recognize_depth,
     cli_recognize_generate,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
+    cli_recognize_visualise,
 )
 from rcvd.cli_recognize import app
 
 MODULES = (
     cli_recognize_action,
     cli_recognize_data,
+    cli_recognize_depth,
     cli_recognize_generate,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
+    cli_recognize_visualise,
 )
 
 __all__ = ["MODULES", "app"]
