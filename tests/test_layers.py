@@ -12,6 +12,7 @@ LAYERS = (
     ("flow", "depth", "masks"),
     ("recon",),
     ("export", "evaluation"),
+    ("training",),
     ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
     ("video", "items", "recipe", "provenance", "usage", "store", "processes"),
     ("running", "leftovers"),
@@ -24,7 +25,7 @@ LAYERS = (
     ("cli",),  # and every module whose name begins with cli_
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon")
+NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon", "training")
 RIM_LIBRARIES = ("pydantic", "typer", "rich", "av", "open3d", "kornia", "yaml", "beartype")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rcvd.geometry.camera import intrinsics_from_hfov
-from rcvd.synthetic.batch import join_scenes
+from rcvd.synthetic.batch import SceneBatch, join_scenes
 from rcvd.synthetic.materials import GAMMA
 from rcvd.synthetic.render import Render, render, trace
 from rcvd.synthetic.scene import Scene, at_times, moving_solids, world_from_local
@@ -51,23 +51,64 @@ def shot_cameras(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -
     )
 
 
-def _pictures(
-    shots: list[Shot],
-    share: Float[Tensor, "t"],
-    size: tuple[int, int],
-    device: torch.device,
-    antialias: bool = True,
-) -> tuple[Render, Cameras]:
-    """Every shot at every share, one batch: the frames of the first shot come first."""
-    scene = join_scenes([at_times(s.scene, share * s.duration) for s in shots], device)
+@dataclass(frozen=True)
+class StagedShot:
+    """The truth of one shot that does not wait for its pictures.
+
+    moving: solids that move at some time. objects: number of the thing each solid belongs to.
+    """
+
+    solids: Solids
+    moving: Bool[Tensor, "n"]
+    objects: Int[Tensor, "n"]
+    object_names: tuple[str, ...]
+    times: Float[Tensor, "t"]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Shots laid out for the renderer as one batch: the frames of the first shot come first.
+
+    Plain tensors, so one process can lay out what another renders.
+    """
+
+    scenes: SceneBatch
+    cameras: Cameras
+    shots: tuple[StagedShot, ...]
+
+
+def stage(shots: list[Shot], share: Float[Tensor, "t"], size: tuple[int, int]) -> Staged:
+    """Every shot at every share of its clip, on the CPU, for pictures of (height, width)."""
     lenses = [shot_cameras(s, share, size) for s in shots]
     cameras = Cameras(
-        world_from_cam=torch.cat([c.world_from_cam for c in lenses]).to(device),
-        intrinsics=torch.cat([c.intrinsics for c in lenses]).to(device),
-        distortion=torch.cat([c.distortion for c in lenses]).to(device),
+        world_from_cam=torch.cat([c.world_from_cam for c in lenses]),
+        intrinsics=torch.cat([c.intrinsics for c in lenses]),
+        distortion=torch.cat([c.distortion for c in lenses]),
         size=size,
     )
-    return render(*scene, cameras, antialias), cameras
+    scenes = join_scenes([at_times(s.scene, share * s.duration) for s in shots])
+    return Staged(scenes, cameras, tuple(_staged_shot(s, share) for s in shots))
+
+
+def _staged_shot(shot: Shot, share: Float[Tensor, "t"]) -> StagedShot:
+    scene, times = shot.scene, share * shot.duration
+    solids = Solids(scene.kind, scene.half.float(), world_from_local(scene, times))
+    objects = scene.instance[scene.owner]
+    return StagedShot(solids, moving_solids(scene), objects, scene.names, times)
+
+
+def _rendered(staged: Staged, device: torch.device, antialias: bool = True) -> Render:
+    scenes = join_scenes([staged.scenes], device)
+    return render(*scenes, _on(staged.cameras, device), antialias)
+
+
+def _on(cameras: Cameras, device: torch.device) -> Cameras:
+    return Cameras(
+        cameras.world_from_cam.to(device),
+        cameras.intrinsics.to(device),
+        cameras.distortion.to(device),
+        cameras.size,
+    )
 
 
 def _blurred(
@@ -78,27 +119,49 @@ def _blurred(
     total = torch.zeros(len(shots) * len(share), 3, *size, device=device)
     for k in range(BLUR_SAMPLES):
         moment = share + step * ((k + 0.5) / BLUR_SAMPLES - 0.5)
-        total += _pictures(shots, moment, size, device, antialias=False)[0].rgb ** GAMMA
+        total += _rendered(stage(shots, moment, size), device, antialias=False).rgb ** GAMMA
     return (total / BLUR_SAMPLES) ** (1 / GAMMA)
 
 
-def _sequence(shot: Shot, seen: Render, cameras: Cameras, share: Float[Tensor, "t"]) -> Sequence:
+def _sequence(shot: StagedShot, seen: Render, cameras: Cameras) -> Sequence:
     """The truth of one shot's frames."""
-    scene, device = shot.scene, seen.z.device
+    device = seen.z.device
     sky, solid = seen.surface < 0, seen.surface.clamp(min=0)
-    times = share * shot.duration
-    poses = world_from_local(scene, times)
+    solids = shot.solids
     return Sequence(
         rgb=seen.rgb,
         z=seen.z,
         cameras=cameras,
-        moving=moving_solids(scene).to(device)[solid] & ~sky,
-        times=times.float().to(device),
-        objects=torch.where(sky, -1, scene.instance[scene.owner].to(device)[solid]),
-        object_names=scene.names,
+        moving=shot.moving.to(device)[solid] & ~sky,
+        times=shot.times.float().to(device),
+        objects=torch.where(sky, -1, shot.objects.to(device)[solid]),
+        object_names=shot.object_names,
         surface=seen.surface,
-        solids=Solids(scene.kind.to(device), scene.half.float().to(device), poses.to(device)),
+        solids=Solids(
+            solids.kind.to(device), solids.half.to(device), solids.world_from_solid.to(device)
+        ),
     )
+
+
+def film_staged(
+    staged: Staged, device: torch.device = CPU, rgb: Float[Tensor, "bt 3 h w"] | None = None
+) -> list[Sequence]:
+    """The pictures of laid out shots, with their truth; rgb: other pictures in their place."""
+    seen, cameras = _rendered(staged, device), _on(staged.cameras, device)
+    pictures = seen.rgb if rgb is None else rgb
+    sequences, start = [], 0
+    for shot in staged.shots:
+        part = slice(start, start + len(shot.times))
+        start = part.stop
+        own = Render(pictures[part], seen.z[part], seen.surface[part])
+        lens = Cameras(
+            cameras.world_from_cam[part],
+            cameras.intrinsics[part],
+            cameras.distortion[part],
+            cameras.size,
+        )
+        sequences.append(_sequence(shot, own, lens))
+    return sequences
 
 
 def film_together(
@@ -112,20 +175,8 @@ def film_together(
     Shots of one batch share their exposure time; that of the first is taken.
     """
     share = torch.linspace(0, 1, frames, dtype=torch.float64)
-    seen, cameras = _pictures(shots, share, size, device)
-    rgb = _blurred(shots, share, size, device) if shots[0].exposure > 0 else seen.rgb
-    sequences = []
-    for k, shot in enumerate(shots):
-        part = slice(k * frames, (k + 1) * frames)
-        own = Render(rgb[part], seen.z[part], seen.surface[part])
-        lens = Cameras(
-            cameras.world_from_cam[part],
-            cameras.intrinsics[part],
-            cameras.distortion[part],
-            size,
-        )
-        sequences.append(_sequence(shot, own, lens, share))
-    return sequences
+    rgb = _blurred(shots, share, size, device) if shots[0].exposure > 0 else None
+    return film_staged(stage(shots, share, size), device, rgb)
 
 
 def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
@@ -135,8 +186,7 @@ def film(shot: Shot, frames: int, size: tuple[int, int]) -> Sequence:
 
 def film_part(shot: Shot, share: Float[Tensor, "t"], size: tuple[int, int]) -> Sequence:
     """Only the frames at some shares of the clip, sharp: long clips are filmed part by part."""
-    seen, cameras = _pictures([shot], share, size, CPU)
-    return _sequence(shot, seen, cameras, share)
+    return film_staged(stage([shot], share, size))[0]
 
 
 def probe_depth(shot: Shot) -> tuple[float, float]:

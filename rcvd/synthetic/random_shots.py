@@ -5,8 +5,10 @@ import random
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.geometry.pose import rigid, so3_exp
 from rcvd.synthetic.film import Shot, probe_depth
 from rcvd.synthetic.parts import Triple
 from rcvd.synthetic.path import hand_held
@@ -32,7 +34,19 @@ def _gesture(
     x, y, z = (rng.uniform(0.1, 1.0) * travel * f for f in (0.5, 0.15, 0.4))
     far = rng.uniform(1.5, 4.0)
     target = (eye[0] + far * away[0], eye[1] + far * away[1], eye[2] + far * away[2])
-    return hand_held(rng, eye, target, (x, y, z), rng.uniform(0.001, 0.01))
+    return _turning(rng, hand_held(rng, eye, target, (x, y, z), rng.uniform(0.001, 0.01)))
+
+
+def _turning(rng: random.Random, path: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The path with a pan, tilt and roll of the hand on top, none in half of the shots."""
+    spread = (0.06, 0.25, 0.06) if rng.random() < 0.5 else (0.0, 0.0, 0.0)  # radians in a clip
+    turn = torch.tensor([rng.gauss(0, s) for s in spread], dtype=torch.float64)
+
+    def turned(share: Float[Tensor, "t"]) -> Float[Tensor, "t 4 4"]:
+        angles = (share.double() - 0.5)[:, None] * turn
+        return path(share) @ rigid(so3_exp(angles), torch.zeros_like(angles))
+
+    return turned
 
 
 def _away(rng: random.Random, yaw: float) -> Triple:
