@@ -3,8 +3,8 @@
 from rcvd import (
     cli_recognize_action,
     cli_recognize_data,
-    cli_recognize_depth,
     cli_recognize_generate,
+    cli_recognize_geometry,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
@@ -15,8 +15,8 @@ from rcvd.cli_recognize import app
 MODULES = (
     cli_recognize_action,
     cli_recognize_data,
-    cli_recognize_depth,
     cli_recognize_generate,
+    cli_recognize_geometry,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,

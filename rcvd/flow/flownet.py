@@ -21,6 +21,7 @@ from rcvd.weights import load_checkpoint, load_into
 LEVELS = 3  # halvings of the encoder; flow comes out at half the input's size
 RADIUS = 4  # cells of a quarter of the size, of the correlation layer
 KERNELS = (7, 5, 3)
+CONTRAST = 4.0  # brings rgb - 0.5 to about unit deviation
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class FlowNet(nn.Module):
 
         rgb: in [0, 1]; sides are multiples of 8.
         """
-        one, two, three = self._encode(rgb_i - 0.5, rgb_j - 0.5)
+        one, two, three = self._encode(*(CONTRAST * (x - 0.5) for x in (rgb_i, rgb_j)))
         flow3 = self.flow3(three)
         x = torch.cat([self.up2(torch.cat([three, flow3], 1)), two], 1)
         flow2 = self.flow2(x) + _double(flow3)

@@ -1,6 +1,5 @@
 """RGB-D by inflation, and the task that depth alone solves."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from rcvd.recognition.predict import Views, prepare_views, view_logits
 from rcvd.recognition.rgbd_train import RgbdOptions, train_rgbd
 from rcvd.recognition.sources import TensorSource, open_source
 
-SMALL = WorldOptions(10, 16)
+SMALL = WorldOptions(8, 20)
 
 
 def test_zero_depth_says_what_the_rgb_network_said() -> None:
@@ -52,17 +51,17 @@ def test_approach_and_zoom_look_alike_to_the_bit() -> None:
     change = log_z[:, -1] - log_z[:, 0]
     for label, name in enumerate(MOTIONS):
         mean = float(change[clips.label == label].mean())
-        wanted = {"approach": -0.27, "recede": 0.27}.get(name, 0.0)
+        wanted = {"approach": -0.35, "recede": 0.35}.get(name, 0.0)
         assert mean == pytest.approx(wanted, abs=0.05)
     again = make_approach(200, 3, SMALL)
     assert torch.equal(clips.rgb, again.rgb)
 
 
 def test_depth_alone_tells_approach_from_zoom() -> None:
-    options = RgbdOptions(SMALL, steps=80, batch=32)
+    options = RgbdOptions(SMALL, steps=150, batch=32)
     _, found = train_rgbd(options, test_clips=200)
-    assert found["rgb"] < 0.62  # in from out is all that colours can tell
-    assert found["rgbd"] > 0.85
+    assert 0.4 < found["rgb"] < 0.6  # in from out is all that colours can tell
+    assert found["rgbd"] > 0.9
 
 
 def test_weights_of_the_rgb_network_are_inflated(tmp_path: Path) -> None:
@@ -86,4 +85,3 @@ def test_it_runs_on_a_scene_of_the_real_pipeline(demo_scene: Path) -> None:
     assert view_logits(network, views).shape == (2, 4)
     with pytest.raises(UserError, match="have no depth"):
         list(prepare_views(TensorSource(torch.rand(3, 12, 24, 24)), spec, Views(1, 1)))
-    assert dataclasses.replace(spec).inputs == ("rgb", "depth")

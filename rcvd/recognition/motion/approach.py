@@ -23,9 +23,9 @@ from rcvd.recognition.motion.sprites import (
 )
 
 MOTIONS = ("approach", "recede", "zoom in", "zoom out")
-RATE = (0.015, 0.045)  # log scale a frame
+RATE = (0.03, 0.07)  # log scale a frame
 NEAREST, FARTHEST = 1.0, 6.0  # of the wall at first, any unit
-DEPTH_NOISE = 0.02  # of the log depth, of a whole frame and of every pixel
+FRAME_NOISE, PIXEL_NOISE = 0.005, 0.02  # of the log depth, as a consistent reconstruction has
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def make_approach(
     z = far / torch.where(zooms[:, None] > 0, torch.ones_like(scale), scale)
     wrong = [torch.randn(count, frames, s, s, generator=generator, device=z.device)
              for s in (1, side)]  # fmt: skip
-    z = z[..., None, None] * torch.exp(DEPTH_NOISE * (wrong[0] + wrong[1]))
+    z = z[..., None, None] * torch.exp(FRAME_NOISE * wrong[0] + PIXEL_NOISE * wrong[1])
     colours = (LEVEL + CONTRAST * rgb).clamp(0, 1)
     return ApproachClips(colours, z[:, None], 2 * zooms + inwards)
 

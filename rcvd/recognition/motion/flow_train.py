@@ -22,7 +22,7 @@ class FlowTraining:
     world: WorldOptions = field(default_factory=lambda: WorldOptions(3, 32, PAN))
     steps: int = 400
     clips: int = 12
-    rate: float = 0.001
+    rate: float = 0.002
     seed: int = 0
 
 
@@ -31,7 +31,9 @@ def pairs(
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"], Float[Tensor, "n 2 h w"]]:
     """Neighbouring frames of MotionWorld clips and the true flow from the first to the second."""
     made = make_clips("dir8", count, seed, world, device)
-    first, second = (x.transpose(1, 2).flatten(0, 1) for x in (made.rgb[:, :, :-1], made.rgb[:, :, 1:]))
+    first, second = (
+        x.transpose(1, 2).flatten(0, 1) for x in (made.rgb[:, :, :-1], made.rgb[:, :, 1:])
+    )
     return first, second, made.flow.transpose(1, 2).flatten(0, 1)
 
 
@@ -58,9 +60,7 @@ def train_flownet(
 
 
 @torch.no_grad()
-def measure_flownet(
-    network: FlowNet, world: WorldOptions, count: int = 100
-) -> tuple[float, float]:
+def measure_flownet(network: FlowNet, world: WorldOptions, count: int = 100) -> tuple[float, float]:
     """Mean end-point error in px on new clips: of the network, and of no motion at all."""
     device = next(network.parameters()).device
     first, second, flow = pairs(count, TEST_SEED, world, device)
