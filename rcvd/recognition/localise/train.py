@@ -29,7 +29,7 @@ class LocaliserOptions:
     `epochs` passes. rate, video_rate: of AdamW at its peak, of the two parts.
     """
 
-    steps: int = 300
+    steps: int = 600
     batch: int = 40
     rate: float = 0.01
     videos: int = 120
