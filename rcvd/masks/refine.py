@@ -220,7 +220,11 @@ def depth_sigma(z: Float[Tensor, "h w"], log_sigma: float) -> Float[Tensor, "h w
 def _form(
     a: Float[Tensor, "j h w 2"], matrix: Float[Tensor, "j h w 2 2"], b: Float[Tensor, "j h w 2"]
 ) -> Float[Tensor, "j h w"]:
-    return torch.einsum("jhwa,jhwab,jhwb->jhw", a, matrix, b)
+    # component by component: products of many 2 x 2 matrices are slow
+    (p, q), (x, y) = a.unbind(-1), b.unbind(-1)
+    return p * (matrix[..., 0, 0] * x + matrix[..., 0, 1] * y) + q * (
+        matrix[..., 1, 0] * x + matrix[..., 1, 1] * y
+    )
 
 
 def _squared(m: _Measurements, delta: Float[Tensor, "h w"]) -> Float[Tensor, "j h w"]:
