@@ -18,7 +18,8 @@ from rcvd.synthetic import cast
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import GAMMA, Materials
 from rcvd.synthetic.primitives import Primitives
-from rcvd.synthetic.shading import Bundles, World, shade
+from rcvd.synthetic.shading import shade
+from rcvd.synthetic.surfaces import Bundles, World
 from rcvd.synthetic.textures import texture_bank
 from rcvd.types import Cameras
 

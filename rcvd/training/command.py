@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import json
 import logging
 import os
 import subprocess
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from rcvd.errors import UserError
 from rcvd.synthetic.sequence import Sequence
+from rcvd.training.card import FACTS
 from rcvd.training.loop import Schedule
 from rcvd.training.scenes import SceneStream
 from rcvd.weights import load_checkpoint, load_into
@@ -106,6 +108,27 @@ def start_logging(folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
 
 
+def note_facts(options: argparse.Namespace) -> None:
+    """What a card has to know of a run: when, where, by which command. A resumed run adds to it."""
+    path = options.out / FACTS
+    device = torch.device(options.device)
+    if device.type == "cuda" and torch.cuda.is_available():
+        machine = f"{torch.cuda.get_device_name()}, {os.cpu_count()} CPU cores"
+    else:
+        machine = f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} CPU cores, no GPU"
+    command = " ".join(["tools/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    facts = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine,
+        "torch": torch.__version__,
+        "command": command,
+    }
+    before = json.loads(path.read_text()) if path.is_file() else None
+    if before and before["command"] != command:
+        facts["command"] = f"{before['command']}; then {command}"
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
 def detached(folder: Path, arguments: list[str]) -> int:
     """The same command in a session of its own; gives its process number."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +194,7 @@ def run_tool(options: argparse.Namespace, train: Callable[[argparse.Namespace], 
             sys.stdout.write(f"process {number}, log in {options.out / LOG}\n")
             return 0
         start_logging(options.out)
+        note_facts(options)
         train(options)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
