@@ -5,6 +5,7 @@ non-zero = moving; instances: .json with masks as COCO run lengths; depth and co
 .npy; frames: 8-bit RGB .png.
 """
 
+import io
 import json
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rcvd.errors import UserError
 from rcvd.types import Flow, Instances, PairGraph
 
 FLOW_STEP = 1 / 64  # pixels; int16 then reaches 512 px
+PNG_BEGIN, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
 @contextmanager
@@ -66,6 +68,8 @@ def read_png(path: Path, *, colour: bool = False) -> np.ndarray:
         UserError: missing or damaged.
     """
     data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    if data[:8].tobytes() == PNG_BEGIN and PNG_END not in data[-64:].tobytes():
+        raise UserError(f"{path} is missing or damaged")  # OpenCV would make up the rest
     flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
     image = cv2.imdecode(data, flag) if data.size else None
     if image is None:
@@ -83,9 +87,20 @@ def read_array(path: Path) -> np.ndarray:
         return read_npy(path)
 
 
+def write_npy(path: Path, values: Tensor) -> None:
+    """A .npy of a tensor in its own type.
+
+    Raises:
+        OSError: the disk refuses, with its reason, which np.save to a file would not tell.
+    """
+    content = io.BytesIO()
+    np.save(content, values.cpu().numpy())
+    path.write_bytes(content.getbuffer())
+
+
 def write_array(path: Path, values: Tensor) -> None:
     """A float32 .npy of a tensor."""
-    np.save(path, values.float().cpu().numpy())
+    write_npy(path, values.float())
 
 
 def read_rgb(path: Path) -> Float[Tensor, "3 h w"]:
@@ -165,7 +180,7 @@ def write_flow(confidence_png: Path, flow_npy: Path, flow: Flow) -> None:
     level = (flow.confidence * 255).ceil().clamp(0, 255) * (flow.valid & fits)
     write_png(confidence_png, level.byte().cpu().numpy())
     stored = torch.where(fits[..., None], steps, torch.zeros_like(steps))
-    np.save(flow_npy, stored.short().cpu().numpy())
+    write_npy(flow_npy, stored.short())
 
 
 def read_flow(folder: Path, i: int, j: int) -> Flow:
@@ -190,7 +205,7 @@ class Spool(MutableMapping[int, Tensor]):
         self.folder, self.device = folder, device
 
     def __setitem__(self, k: int, values: Tensor) -> None:
-        np.save(self.folder / array_name(k), values.cpu().numpy())
+        write_npy(self.folder / array_name(k), values)
 
     def __getitem__(self, k: int) -> Tensor:
         path = self.folder / array_name(k)
@@ -214,5 +229,18 @@ def write_pairs(path: Path, graph: PairGraph) -> None:
 
 
 def read_pairs(path: Path, n_frames: int) -> PairGraph:
-    rows = [[int(x) for x in line.split()] for line in path.read_text().splitlines()]
-    return PairGraph(torch.tensor(rows, dtype=torch.int64).reshape(-1, 2), n_frames)
+    """The pair graph of a clip of so many frames.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    try:
+        rows = [[int(x) for x in line.split()] for line in path.read_text().splitlines()]
+        pairs = torch.tensor(rows, dtype=torch.int64)
+        if not rows or pairs.shape[1] != 2 or int(pairs.max()) >= n_frames:
+            raise ValueError("no pairs of the clip's frames")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is missing or damaged; delete its folder to have it made again"
+        ) from error
+    return PairGraph(pairs, n_frames)

@@ -1,6 +1,5 @@
 """The pipeline on one screen: settings, stages in order, and the run."""
 
-import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -138,9 +137,16 @@ def run(
         refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)
     stages = STAGES[: names.index(until) + 1 if until else None]
-    plan = plan_run(settings, stages)
-    check_disk(plan, out)
-    store = replace(store, window_share=plan.share)
+    with store.refusals():
+        plan = plan_run(settings, stages)
+        check_disk(plan, out)
+        _bring_up_to_date(replace(store, window_share=plan.share), settings, stages, until)
+    return Scene.load(out)
+
+
+def _bring_up_to_date(
+    store: Store, settings: Settings, stages: Sequence[Stage], until: str | None
+) -> None:
     is_new = store.open()
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -153,24 +159,23 @@ def run(
             whole = needed_whole(store, stages, settings, until)
             for stage in stages:
                 torch.manual_seed(settings.seed)
-                try:
-                    run_stage(store, stage, *_sections(settings, stage), whole=stage.name in whole)
-                except torch.OutOfMemoryError as error:
-                    raise out_of_memory(stage.name) from error
-                _hold_to(settings.max_memory, store, stage)
+                _run_within_limits(store, stage, settings, whole=stage.name in whole)
             if settings.keep == "results" and until is None:
                 freed = sum(part.bytes for part in free(store, STAGES))
                 logger.info("--keep results: freed %s of run/", in_words(freed))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"the disk of {out} is full; free some space and run again, nothing is lost"
-            ) from error
-        raise
     finally:
-        if is_new and not store.done(names[0]):
+        if is_new and not store.done(stages[0].name):
             store.discard()  # an input that cannot be read leaves nothing behind
-    return Scene.load(out)
+
+
+def _run_within_limits(store: Store, stage: Stage, settings: Settings, *, whole: bool) -> None:
+    try:
+        run_stage(store, stage, *_sections(settings, stage), whole=whole)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(stage.name) from error
+    took = store.report(stage.name)["peak_memory_mb"] * 2**20
+    if settings.max_memory is not None and took > number_of_bytes(settings.max_memory):
+        logger.warning("%s took %s, over --max-memory", stage.name, in_words(took))
 
 
 def plan_run(settings: Settings, stages: Sequence[Stage]) -> Plan:
@@ -185,13 +190,6 @@ def plan_run(settings: Settings, stages: Sequence[Stage]) -> Plan:
     plan = make_plan(clip, [stage.name for stage in stages], limit, settings.keep)
     logger.info("%s", plan.words())
     return plan
-
-
-def _hold_to(max_memory: str | None, store: Store, stage: Stage) -> None:
-    """Says where a stage took more than it was to."""
-    took = store.report(stage.name)["peak_memory_mb"] * 2**20
-    if max_memory is not None and took > number_of_bytes(max_memory):
-        logger.warning("%s took %s, over --max-memory", stage.name, in_words(took))
 
 
 def _sections(settings: Any, stage: Stage) -> list[Any]:

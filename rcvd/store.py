@@ -1,5 +1,6 @@
 """The run folder: a folder per stage, each with a manifest of what made it; writes are atomic."""
 
+import errno
 import json
 import os
 import shutil
@@ -76,7 +77,15 @@ class Store:
         Raises:
             UserError: the manifest cannot be read.
         """
-        return read_json(self.folder(stage) / MANIFEST) if self.exists(stage) else {}
+        path = self.folder(stage) / MANIFEST
+        if not path.exists():
+            return {}
+        content = read_json(path)
+        if not isinstance(content, dict) or not content.keys() >= {"key", "done", "recipe"}:
+            raise UserError(
+                f"{path} cannot be read (no manifest); delete its folder to have it made again"
+            )
+        return content
 
     def exists(self, stage: str) -> bool:
         return (self.folder(stage) / MANIFEST).exists()
@@ -106,16 +115,39 @@ class Store:
             return False
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"{self.root} is a file; name a folder for the scene with --out")
-        if self.root.exists() and any(self.root.iterdir()):
+        if self.root.exists() and not self._only_begun():
             raise UserError(
                 f"{self.root} is not empty and was not made by rcvd; name another folder with --out"
             )
-        try:
-            self.run_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write to {self.root}: {error.strerror}") from error
+        self.run_folder.mkdir(parents=True, exist_ok=True)
         write_json(marker, {"made_by": f"rcvd {__version__}"})
         return True
+
+    def _only_begun(self) -> bool:
+        """Whether the root holds nothing but what a kill, or a full disk, left of `open`."""
+        return all(entry == self.run_folder for entry in self.root.iterdir()) and all(
+            entry.name.startswith(PART) for entry in self.run_folder.glob("*")
+        )
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """What to say to the user where the disk refuses.
+
+        Raises:
+            UserError: in place of the system's error.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise UserError(
+                    f"the disk of {self.root} is full; free some space and run again, nothing is "
+                    "lost"
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                where = error.filename or self.root
+                raise UserError(f"cannot open or write {where}: {error.strerror}") from error
+            raise
 
     def discard(self) -> None:
         """Remove the run, and the scene folder if nothing else is in it."""

@@ -54,7 +54,7 @@ def write_ply(path: Path, points: PointCloud) -> None:
     ]
     with path.open("wb") as file:
         file.write(("\n".join(header) + "\n").encode())
-        table.tofile(file)
+        file.write(table.view(np.uint8).data)  # tofile would not tell why the disk refuses
 
 
 def read_ply(path: Path) -> PointCloud:

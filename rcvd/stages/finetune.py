@@ -10,12 +10,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from rcvd.arrays import read_npz
 from rcvd.depth.model import DepthModel, load_depth
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
@@ -31,6 +31,7 @@ from rcvd.stages.solving import ClipSolver, DepthOf, PosesSettings, Solved, link
 from rcvd.stages.triangulate import targets_by_frame
 from rcvd.store import REPORT, Stage, Workspace, read_json, write_json
 from rcvd.types import Cameras
+from rcvd.weights import load_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,9 @@ def _why_not(settings: FinetuneSettings, verdict: str) -> str:
 def _from_poses(workspace: Workspace, scene: Scene) -> _Current:
     """Round 0: the prior as `poses` deforms it."""
     folder = workspace.input("poses")
-    with np.load(folder / "deformation.npz") as data:
-        log_scale, shift, unit = (torch.from_numpy(data[n]) for n in ("log_scale", "shift", "unit"))
+    names = ("log_scale", "shift", "unit")
+    data = read_npz(folder / "deformation.npz", names)
+    log_scale, shift, unit = (torch.from_numpy(data[name]) for name in names)
 
     def z_of(k: int) -> Float[Tensor, "h w"]:
         prior = scene.prior(k)[None]
@@ -173,13 +175,13 @@ def _train(
     name = f"weights_{number:02d}.safetensors"
     report_name = f"round_{number:02d}.json"
     if not workspace.missing([name, report_name]):
-        model.load_state_dict(load_file(workspace.folder / name))
+        model.load_state_dict(load_checkpoint(workspace.folder / name))
         return read_json(workspace.folder / report_name)
     options = replace(settings.options, minutes=settings.minutes, seed=workspace.store.seed)
     with workspace.store.progress("fine-tuning", options.steps) as advance:
         report = finetune(model, solver.pairs, frames, options, workspace.store.device, advance)
     with workspace.writing(name) as part:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
+        part.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}))
     held_out = [report.losses[0], report.losses[report.best]] if report.losses else [0.0, 0.0]
     row = {"round": number, "held_out": held_out, "steps": report.at_steps, "kept": False}
     write_json(workspace.folder / report_name, row)

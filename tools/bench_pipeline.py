@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Seconds, share and peak memory of every stage of a run, beside those of the last one.
+
+tools/bench pipeline clip.mp4 [--preset fast] [--max-side 384] [--until STAGE]
+tools/bench pipeline --render 1000 --frames 100 1000   # an exact clip; growth with its length
+tools/bench pipeline --scene scene/                    # of a scene that is there
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rcvd.errors import UserError
+from rcvd.export.video import write_video
+from rcvd.pipeline import STAGES
+from rcvd.scene import Scene
+from rcvd.store import Store, write_json
+from rcvd.synthetic.film import film_part
+from rcvd.synthetic.shots import SEQUENCES
+
+SIZE, PART = (224, 384), 20
+Row = dict[str, Any]
+
+
+def render(path: Path, frames: int) -> Path:
+    """The sequence `long_take` as a video, rendered a few frames at a time."""
+    shot = SEQUENCES["long_take"](random.Random(0))
+    share = torch.linspace(0, 1, frames, dtype=torch.float64)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for part in share.split(PART):
+            sequence = film_part(shot, part, SIZE)
+            yield from (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+    write_video(path, pictures(), share * shot.duration)
+    return path
+
+
+def reconstruct(video: Path, out: Path, flags: list[str]) -> Path:
+    """The scene, made by a process of its own with one thread."""
+    command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]
+    subprocess.run(
+        [*command, str(video), "--out", str(out), "--set", "threads=1", *flags],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return out
+
+
+def measured(scene: Path) -> dict[str, Any]:
+    """Frames, size and a row a stage."""
+    store, loaded = Store(scene), Scene.load(scene)
+    names = [stage.name for stage in STAGES if store.done(stage.name)]
+    rows = {name: store.report(name) for name in names}
+    kept = ("seconds", "cpu_seconds", "peak_memory_mb", "peak_vram_mb", "device")
+    return {
+        "video": loaded.clip_info["source"],
+        "frames": loaded.n_frames,
+        "size": list(loaded.size),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": {n: {k: row[k] for k in kept if k in row} for n, row in rows.items()},
+    }
+
+
+def table(now: dict[str, Any], last: dict[str, Any] | None) -> str:
+    """Markdown; the last two columns compare with an earlier run."""
+    h, w = now["size"]
+    since = f"; beside {last['date']}" if last else ""
+    lines = [
+        f"{now['video']}, {now['frames']} frames of {w}x{h}{since}",
+        "",
+        "| stage | s | CPU s | share | peak MB | CPU s, last | peak MB, last |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    stages, before = now["stages"], last["stages"] if last else {}
+    total = sum(row["cpu_seconds"] for row in stages.values()) or 1.0
+    everything = {**stages, "all": summed(stages)}
+    earlier = {**before, "all": summed(before)} if before else {}
+    for name, row in everything.items():
+        old = earlier.get(name)
+        lines.append(
+            f"| {name} | {row['seconds']:.1f} | {row['cpu_seconds']:.1f} | "
+            f"{100 * row['cpu_seconds'] / total:.0f} % | {row['peak_memory_mb']} | "
+            + (f"{old['cpu_seconds']:.1f} | {old['peak_memory_mb']} |" if old else " | |")
+        )
+    return "\n".join(lines)
+
+
+def summed(stages: dict[str, Row]) -> Row:
+    return {
+        "seconds": sum(row["seconds"] for row in stages.values()),
+        "cpu_seconds": sum(row["cpu_seconds"] for row in stages.values()),
+        "peak_memory_mb": max(row["peak_memory_mb"] for row in stages.values()),
+    }
+
+
+def growth(short: dict[str, Any], long: dict[str, Any]) -> str:
+    """Markdown: CPU seconds a frame and peak memory of a long clip beside a short one."""
+    a, b = short["frames"], long["frames"]
+    lines = [
+        f"| stage | CPU s a frame, {a} | {b} | ratio | peak MB, {a} | {b} |",
+        "|---|---|---|---|---|---|",
+    ]
+    first, second = ({**run["stages"], "all": summed(run["stages"])} for run in (short, long))
+    for name in (n for n in first if n in second):
+        x, y = first[name]["cpu_seconds"] / a, second[name]["cpu_seconds"] / b
+        peaks = f"{first[name]['peak_memory_mb']} | {second[name]['peak_memory_mb']}"
+        ratio = f"{y / x:.2f}" if x > 1e-4 else ""
+        lines.append(f"| {name} | {x:.4f} | {y:.4f} | {ratio} | {peaks} |")
+    return "\n".join(lines)
+
+
+def kept_runs(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def report(run: dict[str, Any], label: str, path: Path) -> None:
+    """Print a run beside the last one of the same label, and keep it."""
+    runs = kept_runs(path)
+    print(table(run, runs.get(label)), "\n")
+    write_json(path, {**runs, label: run})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("--render", type=int, metavar="FRAMES", help="render the clip first")
+    parser.add_argument("--scene", type=Path, nargs="+", help="finished scenes instead of runs")
+    parser.add_argument("--frames", type=int, nargs="+", help="the first so many; several: growth")
+    parser.add_argument("--kept", type=Path, default=Path("out/bench_pipeline.json"))
+    options, flags = parser.parse_known_args()
+    if not any(flag.startswith("--preset") for flag in flags):
+        flags += ["--preset", "fast"]
+    with tempfile.TemporaryDirectory(prefix="rcvd-bench-") as scratch:
+        runs = []
+        for label, scene in scenes(options, flags, Path(scratch)):
+            runs.append(measured(scene))
+            report(runs[-1], label, options.kept)
+    if len(runs) > 1:
+        print(growth(runs[0], runs[-1]))
+
+
+def scenes(
+    options: argparse.Namespace, flags: list[str], scratch: Path
+) -> Iterator[tuple[str, Path]]:
+    """Label and folder of each scene, one after the other."""
+    if options.scene:
+        yield from ((f"scene {path.name}", path) for path in options.scene)
+        return
+    if options.render:
+        video = render(scratch / f"long_take_{options.render}.mp4", options.render)
+    elif options.video is not None:
+        video = options.video
+    else:
+        raise UserError("name a video, or --render FRAMES, or --scene FOLDER")
+    for count in options.frames or [None]:
+        out = scratch / str(count)
+        first = [] if count is None else ["--max-frames", str(count)]
+        label = " ".join([video.name, *first, *flags])
+        yield label, reconstruct(video, out, [*first, *flags])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
