@@ -34,7 +34,9 @@ def batch(
     ] = None,
     cores: Annotated[int, typer.Option(min=1, help="Threads of each clip.")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="Ray: GPUs of each clip, as 0.5.")] = 0.0,
-    memory: Annotated[str, typer.Option(help="Ray: memory of each clip, as 4G.")] = "0",
+    memory: Annotated[
+        str, typer.Option(help="Of each clip, as 4G: its plan keeps to it, Ray reserves it.")
+    ] = "0",
     retries: Annotated[
         int, typer.Option(min=0, help="How often a clip whose process died is tried again.")
     ] = 2,
@@ -51,7 +53,8 @@ def batch(
     from rcvd.settings import parse_overrides
 
     found = find_clips(clips)
-    layers: tuple[dict[str, Any], ...] = ({"device": device}, parse_overrides(overrides or []))
+    limits = {"device": device} | ({"max_memory": memory} if number_of_bytes(memory) else {})
+    layers: tuple[dict[str, Any], ...] = (limits, parse_overrides(overrides or []))
     make_settings(found[0], preset, *layers)  # a wrong setting is said once, before any work
     folders = scene_folders(found, out)
     listed = [Job(clip, to, preset, layers) for clip, to in zip(found, folders, strict=True)]

@@ -7,7 +7,7 @@ non-zero = moving; instances: .json with masks as COCO run lengths; depth and co
 
 import io
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -196,31 +196,13 @@ def read_flow(folder: Path, i: int, j: int) -> Flow:
     return Flow(steps.float() * FLOW_STEP, level > 0, level.float() / 255)
 
 
-class Spool(MutableMapping[int, Tensor]):
-    """Tensors by frame, in a folder of files that the caller removes: what one pass over a clip
-    leaves for the next one without holding the clip.
+def read_valid(folder: Path, i: int, j: int) -> Bool[Tensor, "h w"]:
+    """Where the stored flow of a directed pair is valid.
+
+    Raises:
+        UserError: missing or damaged.
     """
-
-    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
-        self.folder, self.device = folder, device
-
-    def __setitem__(self, k: int, values: Tensor) -> None:
-        write_npy(self.folder / array_name(k), values)
-
-    def __getitem__(self, k: int) -> Tensor:
-        path = self.folder / array_name(k)
-        if not path.exists():
-            raise KeyError(k)
-        return torch.from_numpy(read_array(path)).to(self.device)
-
-    def __delitem__(self, k: int) -> None:
-        (self.folder / array_name(k)).unlink()
-
-    def __iter__(self) -> Iterator[int]:
-        return (int(path.stem) for path in sorted(self.folder.glob("*.npy")))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    return read_mask(folder / f"{pair_name(i, j)}.png")
 
 
 def write_pairs(path: Path, graph: PairGraph) -> None:

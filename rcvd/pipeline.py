@@ -184,7 +184,8 @@ def plan_run(settings: Settings, stages: Sequence[Stage]) -> Plan:
     Raises:
         UserError: no video, or it does not fit --max-memory.
     """
-    training = settings.finetune.rounds > 0 and settings.depth.folder is None
+    finetune = settings.finetune
+    training = 0.0 if settings.depth.folder else 60 * finetune.minutes * finetune.rounds
     clip = clip_of(settings.frames, settings.flow.rule, training, settings.export.full_resolution)
     limit = None if settings.max_memory is None else number_of_bytes(settings.max_memory)
     plan = make_plan(clip, [stage.name for stage in stages], limit, settings.keep)

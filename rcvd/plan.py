@@ -28,7 +28,7 @@ class Cost:
     Fitted to `tools/bench pipeline` (see there); an upper bound rather than a mean.
     """
 
-    fixed: float = 450e6
+    fixed: float = 410e6
     pixel: float = 0.0
     source: float = 0.0
     window: float = 0.0
@@ -40,15 +40,15 @@ class Cost:
 
 COSTS: Mapping[str, Cost] = {
     "frames": Cost(source=60, disk=1.5, seconds=0.2),
-    "flow": Cost(pixel=250, window=32 * 25, frame=60e3, pair_disk=4.4, seconds=2.2),
-    "depth": Cost(pixel=900, disk=4, seconds=0.9),
-    "masks": Cost(pixel=900, window=32 * 12 + 64 * 13, disk=0.1, seconds=1.5),
-    "poses": Cost(pixel=900, window=64 * 17 + 64 * 13, frame=1.5e6, disk=0.1, seconds=3.0),
-    "finetune": Cost(pixel=400, window=64 * 5, frame=60e3, disk=4),
-    "triangulate": Cost(pixel=2500, window=24 * 20, disk=16.1, seconds=5.5),
-    "filter": Cost(pixel=900, window=24 * 13 + 10 * 4, disk=8, seconds=0.8),
-    "export": Cost(pixel=600, window=18 * 4, frame=500e3, disk=9, seconds=2.0),
-    "report": Cost(pixel=600, window=18 * 4, frame=500e3, disk=0.5, seconds=0.9),
+    "flow": Cost(pixel=600, window=32 * 25, frame=60e3, pair_disk=4.4, seconds=2.1),
+    "depth": Cost(pixel=1400, disk=4, seconds=1.0),
+    "masks": Cost(pixel=1300, window=32 * 12 + 64 * 13, disk=0.1, seconds=1.5),
+    "poses": Cost(pixel=1700, window=64 * 17 + 64 * 13, frame=1.5e6, disk=0.1, seconds=3.2),
+    "finetune": Cost(pixel=1900, window=64 * 5, frame=60e3, disk=4),
+    "triangulate": Cost(pixel=2200, window=24 * 20, disk=16.1, seconds=4.6),
+    "filter": Cost(pixel=2400, window=24 * 13 + 10 * 4, disk=8, seconds=0.8),
+    "export": Cost(pixel=2600, window=18 * 4, frame=500e3, disk=9, seconds=1.5),
+    "report": Cost(pixel=2200, window=18 * 4, frame=500e3, disk=0.5, seconds=0.9),
 }
 TRAINING = Cost(pixel=12e3, window=64 * 40)  # what rounds of fine-tuning add
 FULL_SIZE = Cost(source=150, disk=0.0)  # what depth at the video's own size adds
@@ -59,14 +59,14 @@ KEPT = ("frames", "export", "report")  # stages whose files `--keep results` lea
 @dataclass(frozen=True)
 class Clip:
     """What is known before anything is decoded. size, source: (height, width) at the working size
-    and of the video; rule: of the pairs.
+    and of the video; rule: of the pairs; training: seconds of fine-tuning at most.
     """
 
     frames: int
     size: tuple[int, int]
     source: tuple[int, int]
     rule: str = "dense"
-    training: bool = False
+    training: float = 0.0
     full_resolution: bool = False
 
     @property
@@ -78,7 +78,7 @@ class Clip:
         return self.source[0] * self.source[1]
 
 
-def clip_of(frames: FramesSettings, rule: str, training: bool, full_resolution: bool) -> Clip:
+def clip_of(frames: FramesSettings, rule: str, training: float, full_resolution: bool) -> Clip:
     """The clip that the settings take, without decoding it.
 
     Raises:
@@ -169,6 +169,8 @@ def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str) -> Plan:
     kept = sum(size for name, size in disk.items() if name in KEPT or keep == "all")
     work = sum(COSTS[name].seconds for name in stages)
     seconds = work * clip.pixels * clip.frames / 1e6
+    if "finetune" in stages:
+        seconds += clip.training
     return Plan(clip, memory, share, sum(disk.values()), kept, seconds)
 
 

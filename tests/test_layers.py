@@ -14,7 +14,7 @@ LAYERS = (
     ("export", "evaluation"),
     ("training",),
     ("hdr", "frame_quality", "focal_metadata", "selection", "image_folder"),
-    ("video", "items", "recipe", "provenance", "usage", "store", "processes"),
+    ("video", "items", "recipe", "provenance", "usage", "store", "spool", "processes"),
     ("running", "leftovers"),
     ("scene", "licences", "check", "stages", "recognition", "viewer"),
     ("settings", "plan"),

@@ -37,14 +37,14 @@ def test_ten_minutes_of_full_hd_fit_eight_gigabytes(
     for module in (plan_module, frames_stage):
         monkeypatch.setattr(module, "frame_times", lambda *_: times)
     monkeypatch.setattr(plan_module, "source_size", lambda _: (1080, 1920))
-    clip = plan_module.clip_of(FramesSettings(video), "dense", False, False)
+    clip = plan_module.clip_of(FramesSettings(video), "dense", 0.0, False)
     assert clip.frames == MOST_FRAMES == 3000
     assert clip.size == (216, 384)
     plan = make_plan(clip, NAMES, number_of_bytes("8G"))
     assert 1 * GIB < plan.peak[1] <= 8 * GIB
     assert 5 * GIB < plan.disk < 60 * GIB
     whole = plan_module.clip_of(
-        FramesSettings(video, select=FrameSource(fps=30)), "dense", False, False
+        FramesSettings(video, select=FrameSource(fps=30)), "dense", 0.0, False
     )
     assert whole.frames == 18_000
 

@@ -92,14 +92,17 @@ class Variant:
     flows: Callable[[Scene, TrueSequence], Iterator[tuple[int, int, Flow]]] = stored_flows
     prior: Callable[[Scene, TrueSequence], Float[Tensor, "t h w"]] = stored_prior
     masks: Callable[[Scene], Bool[Tensor, "t h w"]] = refined_masks
+    sharpen: bool = True
     changes: dict[str, object] = dataclasses.field(default_factory=dict)
     known_focal: bool = False
 
     def __call__(self, scene: Scene, truth: TrueSequence) -> Row:
         z, moving = self.prior(scene, truth), self.masks(scene)
         frames = ((scene.rgb(k), z[k], moving[k]) for k in range(scene.n_frames))
+        pictures = scene.rgb if self.sharpen else None
+        flows = self.flows(scene, truth)
         matches = build_matches(
-            frames, self.flows(scene, truth), z.__getitem__, moving.__getitem__, MatchOptions()
+            frames, flows, z.__getitem__, moving.__getitem__, MatchOptions(), pictures
         )
         assert truth.cameras is not None
         known = truth.cameras.intrinsics[0].double() if self.known_focal else None
@@ -162,10 +165,11 @@ VARIANTS: dict[str, Callable[[Scene, TrueSequence], Row]] = {
     "default": Variant(),
     "without masks": Variant(masks=no_masks),
     "without free point depths": Variant(changes={"free_depths": False}),
+    "matches not sharpened": Variant(sharpen=False),
     "true focal": Variant(known_focal=True),
     "true prior": Variant(prior=true_prior),
-    "true flow": Variant(flows=true_flows),
-    "true flow and prior": Variant(flows=true_flows, prior=true_prior),
+    "true flow": Variant(flows=true_flows, sharpen=False),
+    "true flow and prior": Variant(flows=true_flows, sharpen=False, prior=true_prior),
     "colmap": colmap,
 }
 

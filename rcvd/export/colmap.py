@@ -6,6 +6,7 @@ from world with quaternions qw qx qy qz.
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from rcvd.types import Cameras, PointCloud
 PINHOLE, OPENCV = ("PINHOLE", 1, 4), ("OPENCV", 4, 8)  # name, id, number of parameters
 POINT = "<Q3d3BdQ"  # id, xyz, rgb, error, length of the track
 PIXEL = np.dtype([("x", "<f8"), ("y", "<f8"), ("point", "<u8")])
+CHUNK = 4096  # points whose text is in memory at a time
+POINT_LINE = "%d %.9g %.9g %.9g %.0f %.0f %.0f %.6g \n"
 PLACE = np.dtype([("image", "<i4"), ("at", "<i4")])
 
 
@@ -43,18 +46,33 @@ def write_colmap_text(
         lines.append(f"{number} {model} {w} {h} " + " ".join(f"{v:.12g}" for v in values))
     _write_lines(folder / "cameras.txt", lines)
     tracks = _Tracks(seen or no_observations(), len(names), len(points.xyz))
-    lines = ["# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME", "# POINTS2D[] as (X Y POINT3D_ID)"]
-    poses = _cam_from_world(cameras).tolist()
-    for k, (pose, camera, name) in enumerate(zip(poses, ids.tolist(), names, strict=True)):
-        lines.append(f"{k + 1} " + " ".join(f"{v:.12g}" for v in pose) + f" {camera} {name}")
-        lines.append(" ".join(f"{x:.6f} {y:.6f} {n}" for x, y, n in tracks.in_image(k).tolist()))
-    _write_lines(folder / "images.txt", lines)
-    lines = ["# POINT3D_ID X Y Z R G B ERROR TRACK[] as (IMAGE_ID POINT2D_IDX)"]
-    for n, (*xyz, r, g, b) in enumerate(_point_columns(points).tolist()):
-        track = " ".join(f"{image} {at}" for image, at in tracks.of_point(n).tolist())
-        place = " ".join(f"{v:.9g}" for v in xyz)
-        lines.append(f"{n + 1} {place} {r:.0f} {g:.0f} {b:.0f} {tracks.error[n]:.6g} {track}")
-    _write_lines(folder / "points3D.txt", lines)
+    with (folder / "images.txt").open("w") as file:
+        file.write("# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME\n")
+        file.write("# POINTS2D[] as (X Y POINT3D_ID)\n")
+        poses = _cam_from_world(cameras).tolist()
+        for k, (pose, camera, name) in enumerate(zip(poses, ids.tolist(), names, strict=True)):
+            place = " ".join(f"{v:.12g}" for v in pose)
+            file.write(f"{k + 1} {place} {camera} {name}\n")
+            pixels = tracks.in_image(k).tolist()
+            file.write(" ".join(["%.6f %.6f %d"] * len(pixels)) % tuple(chain(*pixels)) + "\n")
+    with (folder / "points3D.txt").open("w") as file:
+        file.write("# POINT3D_ID X Y Z R G B ERROR TRACK[] as (IMAGE_ID POINT2D_IDX)\n")
+        for rows in np.split(np.arange(len(points.xyz)), range(CHUNK, len(points.xyz), CHUNK)):
+            file.write(_point_lines(rows, points, tracks))
+
+
+def _point_lines(rows: np.ndarray, points: PointCloud, tracks: "_Tracks") -> str:
+    """The text of some points; formatted together, as a line at a time is slow by the million."""
+    chosen = torch.from_numpy(rows)
+    columns = _point_columns(points.xyz[chosen], points.rgb[chosen])
+    table = np.column_stack([rows + 1, columns, tracks.error[rows]])
+    text = POINT_LINE * len(rows) % tuple(table.ravel().tolist())
+    if not tracks.known:
+        return text
+    lines = text.splitlines()
+    for place, n in enumerate(rows.tolist()):
+        lines[place] += " ".join(f"{image} {at}" for image, at in tracks.of_point(n).tolist())
+    return "\n".join(lines) + "\n"
 
 
 def write_colmap_binary(
@@ -81,7 +99,7 @@ def write_colmap_binary(
             pixels = tracks.in_image(k)
             file.write(struct.pack("<Q", len(pixels)))
             pixels.tofile(file)
-    columns = _point_columns(points)
+    columns = _point_columns(points.xyz, points.rgb)
     with (folder / "points3D.bin").open("wb") as file:
         file.write(struct.pack("<Q", len(columns)))
         for n, (*xyz, r, g, b) in enumerate(columns.tolist()):
@@ -110,6 +128,7 @@ class _Tracks:
         self._start = np.searchsorted(point[order], np.arange(n_points + 1))
         total = np.bincount(point, seen.error.double().cpu().numpy(), n_points)
         self.error = total / np.maximum(1, np.diff(self._start))
+        self.known = len(frame) > 0
 
     def in_image(self, k: int) -> np.ndarray:
         """x, y and the number of the point, of what frame k sees."""
@@ -139,10 +158,10 @@ def _cam_from_world(cameras: Cameras) -> Float[Tensor, "t 7"]:
     return torch.cat([quaternion, pose[:, :3, 3]], 1)
 
 
-def _point_columns(points: PointCloud) -> np.ndarray:
+def _point_columns(xyz: Float[Tensor, "n 3"], rgb: Float[Tensor, "n 3"]) -> np.ndarray:
     """x, y, z, red, green, blue in 0..255: one row a point."""
-    rgb = (points.rgb.double().cpu() * 255).round().clamp(0, 255)
-    return torch.cat([points.xyz.double().cpu(), rgb], 1).numpy()
+    levels = (rgb.double().cpu() * 255).round().clamp(0, 255)
+    return torch.cat([xyz.double().cpu(), levels], 1).numpy()
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -47,14 +47,14 @@ def covisible_pairs(
     o = options or CovisibilityOptions()
     keys = sorted({*range(0, graph.n_frames, o.every), graph.n_frames - 1})
     bridged = {(i // o.every, j // o.every) for i, j in graph.pairs.tolist()}
-    far = [(a, b) for b in keys for a in keys if a < b and not _near(a, b, o.every, bridged)]
-    if not o.enabled or not far:
+    far = {b: [a for a in keys if a < b and not _near(a, b, o.every, bridged)] for b in keys}
+    if not o.enabled or not any(far.values()):
         return []
     sift = cv2.SIFT.create(o.features)
     features = {k: _root(*sift_features(sift, frame_of(k))) for k in keys}
     found: list[tuple[int, int]] = []
     for b in keys:
-        rated = [(_inliers(features[a], features[b], o), a) for a, late in far if late == b]
+        rated = [(_inliers(features[a], features[b], o), a) for a in far[b]]
         best = sorted((r for r in rated if r[0]), reverse=True)[: o.most]
         found += [pair for _, a in best for pair in ((a, b), (b, a))]
     if found:

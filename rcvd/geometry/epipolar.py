@@ -54,11 +54,12 @@ def sampson_distance(
     The move is shared by both points, so noise of one standard deviation along each axis of q
     alone gives about |N(0, 1)| / sqrt(2) of it.
     """
-    ph, qh = homogeneous(p), homogeneous(q)
-    line_j = ph @ fundamental.transpose(-1, -2)
-    line_i = qh @ fundamental
-    error = (qh * line_j).sum(-1)
-    slope = line_j[..., :2].square().sum(-1) + line_i[..., :2].square().sum(-1)
+    # component by component: sums over a last axis of three are slow
+    line_j = fundamental @ homogeneous(p).transpose(-1, -2)
+    line_i = fundamental[..., :2].transpose(-1, -2) @ homogeneous(q).transpose(-1, -2)
+    (a, b, c), (d, e), (x, y) = line_j.unbind(-2), line_i.unbind(-2), q.unbind(-1)
+    error = a * x + b * y + c
+    slope = a * a + b * b + d * d + e * e
     return error.abs() / slope.clamp(min=1e-30).sqrt()
 
 
@@ -66,10 +67,10 @@ def transfer_distance(
     homography: Float[Tensor, "*b 3 3"], p: Float[Tensor, "*#b n 2"], q: Float[Tensor, "*#b n 2"]
 ) -> Float[Tensor, "*b n"]:
     """Distance in px between q and where the homography sends p."""
-    moved = homogeneous(p) @ homography.transpose(-1, -2)
-    depth = moved[..., 2:]
+    x, y, depth = (homography @ homogeneous(p).transpose(-1, -2)).unbind(-2)
     safe = torch.where(depth.abs() < 1e-12, torch.full_like(depth, 1e-12), depth)
-    return (moved[..., :2] / safe - q).norm(dim=-1)
+    u, v = x / safe - q[..., 0], y / safe - q[..., 1]
+    return (u * u + v * v).sqrt()
 
 
 def _normalisation(points: Float[Tensor, "n 2"]) -> Float[Tensor, "3 3"]:

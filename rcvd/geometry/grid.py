@@ -27,11 +27,56 @@ def bilinear_weights(
     return index, weight
 
 
+def bicubic_weights(
+    pixels: Float[Tensor, "n 2"], size: tuple[int, int], grid: tuple[int, int]
+) -> tuple[Int[Tensor, "n 16"], Float[Tensor, "n 16"]]:
+    """The same for cubic convolution (Keys 1981, a = -1/2) of at least 2 x 2 vertices.
+
+    Beyond the border the vertices go on linearly, so linear fields are kept.
+    """
+    (h, w), (gh, gw) = size, grid
+    column, by_column = _cubic(pixels[:, 0] / w, gw)
+    row, by_row = _cubic(pixels[:, 1] / h, gh)
+    index = row[:, :, None] * gw + column[:, None]
+    return index.flatten(1), (by_row[:, :, None] * by_column[:, None]).flatten(1)
+
+
+def _cubic(
+    share: Float[Tensor, "n"], count: int
+) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+    """Vertices and weights along one axis at a share of its length."""
+    at = share.clamp(0, 1) * (count - 1)
+    first = at.floor().clamp(max=max(count - 2, 0))
+    u = at - first
+    u2, u3 = u * u, u * u * u
+    outer, inner = (-u + 2 * u2 - u3) / 2, (2 - 5 * u2 + 3 * u3) / 2
+    after, last = (u + 4 * u2 - 3 * u3) / 2, (u3 - u2) / 2
+    low, high = first == 0, first == count - 2
+    # a vertex beyond the border is 2 v_border - v_inside
+    inner, after = inner + 2 * outer * low, after - outer * low
+    inner, after = inner - last * high, after + 2 * last * high
+    weight = torch.stack([outer * ~low, inner, after, last * ~high], -1)
+    index = first.long()[:, None] + torch.arange(-1, 3, device=share.device)
+    return index.clamp(0, count - 1), weight
+
+
 def resample_grid(
     values: Float[Tensor, "t gh gw"], grid: tuple[int, int]
 ) -> Float[Tensor, "t rows columns"]:
     """The same bilinear field at another grid's vertices; constant and linear fields are kept."""
     return interpolate(values[:, None], size=grid, mode="bilinear", align_corners=True)[:, 0]
+
+
+def refined_grid(values: Float[Tensor, "t gh gw"], times: int) -> Float[Tensor, "t rows columns"]:
+    """A grid's cubic convolution at vertices `times` as dense, those of the grid among them."""
+    t, gh, gw = values.shape
+    rows, columns = (times * (n - 1) + 1 for n in (gh, gw))
+    y, x = (
+        torch.linspace(0, 1, n, dtype=values.dtype, device=values.device) for n in (rows, columns)
+    )
+    share = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
+    index, weight = bicubic_weights(share, (1, 1), (gh, gw))
+    return (values.reshape(t, gh * gw)[:, index] * weight).sum(-1).reshape(t, rows, columns)
 
 
 def grid_to_image(

@@ -6,7 +6,8 @@ has confidence 0.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import cv2
@@ -16,9 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from rcvd.flow.sharpen import SharpenOptions, grey_levels, sharpened
 from rcvd.geometry.warp import inside, sample_depth
 from rcvd.types import Flow
 
+GREYS = 64  # pictures kept in memory while matches are sharpened
 MOVING_CELL = 8  # pixels: cells in which the share of moving pixels is kept for the solver's grid
 
 
@@ -26,12 +29,14 @@ MOVING_CELL = 8  # pixels: cells in which the share of moving pixels is kept for
 class MatchOptions:
     """points: sampled pixels of a frame, one a cell. border: pixels kept free at the image border.
 
-    depth_edge: a pixel whose 3x3 depths differ by more than this ratio is not sampled.
+    depth_edge: a pixel whose 3x3 depths differ by more than this ratio is not sampled. sharpen: of
+    the targets, where the pictures are at hand.
     """
 
     points: int = 768
     border: int = 3
     depth_edge: float = 1.15
+    sharpen: SharpenOptions = field(default_factory=SharpenOptions)
 
 
 @dataclass(frozen=True)
@@ -161,13 +166,17 @@ def match_pair(
     flow: Flow,
     moving_j: Bool[Tensor, "h w"],
     z_j: Float[Tensor, "h w"],
+    sharpen: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Float[Tensor, "s 2"], Float[Tensor, "s"], Float[Tensor, "s"], Bool[Tensor, "s"]]:
     """Targets in frame j, confidence, log prior depth of j there and where that is known.
 
     Confidence is 0 where the flow is not valid, or the target is outside, or either end moves.
+    sharpen: from the points and the flow's targets to better targets.
     """
     column, row = points.xy.long().unbind(-1)
     target = points.xy + flow.displacement[row, column]
+    if sharpen is not None:
+        target = sharpen(points.xy, target)
     within = inside(target, (z_j.shape[0], z_j.shape[1]))
     x = target[:, 0].long().clamp(0, z_j.shape[1] - 1)
     y = target[:, 1].long().clamp(0, z_j.shape[0] - 1)
@@ -192,11 +201,13 @@ def build_matches(
     z_of: Callable[[int], Float[Tensor, "h w"]],
     moving_of: Callable[[int], Bool[Tensor, "h w"]],
     options: MatchOptions,
+    rgb_of: Callable[[int], Float[Tensor, "3 h w"]] | None = None,
 ) -> Matches:
     """Matches of all pairs, reading one frame and one flow at a time.
 
     frames: rgb, prior depth and moving mask in order. flows: (i, j, flow) in any order. z_of,
-    moving_of: the same depth and mask by frame, for the targets.
+    moving_of: the same depth and mask by frame, for the targets. rgb_of: the same pictures, to
+    sharpen the matches on; None where the flow is better than pictures tell.
 
     Raises: ValueError when no flow is given.
     """
@@ -205,7 +216,15 @@ def build_matches(
         points.append(sample_points(rgb, z, moving, options))
         shares.append(moving_share(moving))
         size = (z.shape[0], z.shape[1])
-    rows = [(i, j, match_pair(points[i], flow, moving_of(j), z_of(j))) for i, j, flow in flows]
+    grey_of = None if rgb_of is None else lru_cache(GREYS)(lambda k: grey_levels(rgb_of(k)))
+
+    def matched(i: int, j: int, flow: Flow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        sharpen = None
+        if grey_of is not None and options.sharpen.enabled:
+            sharpen = partial(sharpened, grey_of(i), grey_of(j), options=options.sharpen)
+        return match_pair(points[i], flow, moving_of(j), z_of(j), sharpen)
+
+    rows = [(i, j, matched(i, j, flow)) for i, j, flow in flows]
     if not rows:
         raise ValueError("no frame pairs to match")
     rows.sort(key=lambda row: row[:2])

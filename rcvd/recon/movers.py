@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from rcvd.geometry.camera import pixel_centres
 from rcvd.types import Flow
 
 FIT_ROUNDS = 6
@@ -146,23 +145,21 @@ def link_movers(
     The change of size is the expansion of the similarity that fits the region's flow best.
     """
     options = options or MoverOptions()
-    pixels = pixel_centres((labels_a.shape[0], labels_a.shape[1]), labels_a.device)
-    landed = pixels + flow.displacement
-    there = labels_b[
-        _index(landed[..., 1], len(labels_b)), _index(landed[..., 0], labels_b.shape[1])
-    ]
+    rows, columns = (flow.valid & (labels_a > 0)).nonzero().unbind(1)
+    if not len(rows):
+        return []
+    u = flow.displacement[rows, columns]
+    p = torch.stack([columns, rows], 1).to(u) + 0.5
+    landed, a = p + u, labels_a[rows, columns]
+    b = labels_b[_index(landed[:, 1], len(labels_b)), _index(landed[:, 0], labels_b.shape[1])]
+    span = int(b.max()) + 1
+    counts = torch.bincount(a * span + b, minlength=(int(a.max()) + 1) * span).reshape(-1, span)
+    enough = (options.overlap * counts.sum(1)).clamp(min=options.min_pixels)
     links = []
-    for label in labels_a.unique().tolist():
-        region = labels_a == label
-        if label == 0:
-            continue
-        followed = region & flow.valid
-        numbers, counts = there[followed].unique(return_counts=True)
-        for other, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            if other and count >= max(options.overlap * int(followed.sum()), options.min_pixels):
-                use = followed & (there == other)
-                change, sigma = _expansion(pixels[use], flow.displacement[use])
-                links.append((label, other, change, sigma))
+    for label, other in (counts >= enough[:, None]).nonzero().tolist():
+        if other:
+            use = (a == label) & (b == other)
+            links.append((label, other, *_expansion(p[use], u[use])))
     return links
 
 
@@ -173,24 +170,25 @@ def _index(values: Tensor, size: int) -> Tensor:
 def _expansion(
     pixels: Float[Tensor, "n 2"], displacement: Float[Tensor, "n 2"]
 ) -> tuple[float, float]:
-    """Minus the log of the scale of a flow's best similarity, robustly, and its error."""
-    p, u = pixels.double(), displacement.double()
-    weight = torch.ones_like(p[:, 0])
-    scale, spread, error = weight.new_zeros(()), weight.new_ones(()), u
+    """Minus the log of the scale of a flow's best similarity, robustly, and its error.
+
+    In complex numbers, where a similarity is a factor and a shift: u = a z + b.
+    """
+    z, u = (x.double().cpu().numpy() @ np.array([1, 1j]) for x in (pixels, displacement))
+    z = z - z.mean()
+    # everything that the weighted least squares needs is a weighted sum of these
+    conjugate = np.conj(z)
+    columns = np.stack([np.ones_like(z), z, u, conjugate * z, conjugate * u], 1)
+    weight, factor, spread, squared = np.ones(len(z)), 0j, 1.0, np.zeros(len(z))
     for _ in range(FIT_ROUNDS):
-        total = weight.sum()
-        centre = (weight[:, None] * p).sum(0) / total
-        mean = (weight[:, None] * u).sum(0) / total
-        q, v = p - centre, u - mean
-        spread = (weight * q.square().sum(1)).sum().clamp(min=1e-9)
-        scale = (weight * (q * v).sum(1)).sum() / spread
-        turn = (weight * (q[:, 0] * v[:, 1] - q[:, 1] * v[:, 0])).sum() / spread
-        turned = torch.stack([-q[:, 1], q[:, 0]], 1)
-        error = v - scale * q - turn * turned
-        weight = 1 / (1 + error.square().sum(1) / FIT_KERNEL**2).square()
-    variance = (weight * error.square().sum(1)).sum() / weight.sum() / 2
-    sigma = (PATCH * variance / spread).sqrt()
-    return -float((1 + scale).clamp(min=0.2).log()), float(sigma)
+        total, sum_z, sum_u, square, product = weight @ columns
+        spread = max(float((square - np.conj(sum_z) * sum_z / total).real), 1e-9)
+        factor = (product - np.conj(sum_z) * sum_u / total) / spread
+        error = u - factor * z - (sum_u - factor * sum_z) / total
+        squared = error.real**2 + error.imag**2
+        weight = 1 / (1 + squared / FIT_KERNEL**2) ** 2
+    variance = float(weight @ squared / weight.sum() / 2)
+    return -float(np.log(max(1 + factor.real, 0.2))), float(np.sqrt(PATCH * variance / spread))
 
 
 def place_movers(

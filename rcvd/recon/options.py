@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,8 @@ class SolverOptions:
 
     focal: "shared" (one unknown) or "zoom" (one a frame, smooth); known intrinsics are never moved.
     hfov: degrees across the image's long side, expected where the focal is unknown; sigma_focal:
-    how sure, of its logarithm. grid: finest deformation grid, long x short side. free_depths: False
+    how sure, of its logarithm. grid: finest deformation grid, long x short side; interpolation:
+    between its vertices ("bicubic": cubic convolution). free_depths: False
     is the paper's model, without offsets. prior_samples: how many independent measurements the
     depth prior of one frame is worth to the cameras. smoothness: share of the samples a frame that
     the grid's edges weigh; moving_factor: how much more on vertices that see moving pixels.
@@ -35,6 +37,7 @@ class SolverOptions:
     free_k1: bool = False
     free_shift: bool = False
     grid: tuple[int, int] = (17, 10)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     free_depths: bool = True
     prior_samples: float = 0.2
     sigma_uv: float = 0.5

@@ -63,8 +63,9 @@ class Setting:
         """The problem on a grid named long x short side."""
         shape = grid_size(*grid, self.matches.size)
         o = self.options
+        lens, bicubic = self.lens, o.interpolation == "bicubic"
         data = prepare(
-            self.matches, self.lens.centre, self.lens.aspect, shape, PRECISION, self.structure
+            self.matches, lens.centre, lens.aspect, shape, PRECISION, self.structure, bicubic
         )
         share = o.smoothness * stiff_share
         stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rcvd.geometry.grid import bilinear_weights
+from rcvd.geometry.grid import bicubic_weights, bilinear_weights
 from rcvd.recon.fronts import Structure
 from rcvd.recon.matches import Matches
 
@@ -39,7 +39,7 @@ class Data:
 
     aspect: fy / fx; y coordinates are divided by it, so one focal serves both axes. disparity_i,
     disparity_j: the prior's disparity in units of the frame's median, for the shift's derivative.
-    vertex_i, weight_i: bilinear grid lookup at the source pixels; vertex_j, weight_j: at targets,
+    vertex_i, weight_i: grid lookup at the source pixels; vertex_j, weight_j: at targets,
     with vertices numbered over all frames. structure: which frames share points.
     """
 
@@ -54,10 +54,10 @@ class Data:
     known_j: Bool[Tensor, "p s"]
     disparity_i: Float[Tensor, "t s"]
     disparity_j: Float[Tensor, "p s"]
-    vertex_i: Int[Tensor, "t s 4"]
-    weight_i: Float[Tensor, "t s 4"]
-    vertex_j: Int[Tensor, "p s 4"]
-    weight_j: Float[Tensor, "p s 4"]
+    vertex_i: Int[Tensor, "t s k"]
+    weight_i: Float[Tensor, "t s k"]
+    vertex_j: Int[Tensor, "p s k"]
+    weight_j: Float[Tensor, "p s k"]
     aspect: float
     structure: Structure
 
@@ -90,6 +90,7 @@ def prepare(
     grid: tuple[int, int],
     dtype: torch.dtype,
     structure: Structure,
+    bicubic: bool = False,
 ) -> Data:
     """The solver's data for one grid of (rows, columns). structure: of these pairs, or more."""
     i, j = matches.pairs.unbind(1)
@@ -99,8 +100,10 @@ def prepare(
     stretch = matches.xy_i.new_tensor([1.0, aspect]).to(dtype)
     xy_i, xy_j = matches.xy_i.to(dtype), matches.xy_j.to(dtype)
     vertices = grid[0] * grid[1]
-    vertex_i, weight_i = bilinear_weights(xy_i.reshape(-1, 2), matches.size, grid)
-    vertex_j, weight_j = bilinear_weights(xy_j.reshape(-1, 2), matches.size, grid)
+    lookup = bicubic_weights if bicubic and min(grid) > 1 else bilinear_weights
+    vertex_i, weight_i = lookup(xy_i.reshape(-1, 2), matches.size, grid)
+    vertex_j, weight_j = lookup(xy_j.reshape(-1, 2), matches.size, grid)
+    k = vertex_i.shape[1]
     frames = torch.arange(t, device=i.device)
     log_z_i, log_z_j = matches.log_z_i.to(dtype), matches.log_z_j.to(dtype)
     masked = torch.where(matches.point_valid, log_z_i, torch.nan)
@@ -117,10 +120,10 @@ def prepare(
         known_j=matches.z_known_j & (matches.confidence > 0),
         disparity_i=(median - log_z_i).exp(),
         disparity_j=(median[j] - log_z_j).exp(),
-        vertex_i=vertex_i.reshape(t, s, 4) + (frames * vertices)[:, None, None],
-        weight_i=weight_i.reshape(t, s, 4),
-        vertex_j=vertex_j.reshape(p, s, 4) + (j * vertices)[:, None, None],
-        weight_j=weight_j.reshape(p, s, 4),
+        vertex_i=vertex_i.reshape(t, s, k) + (frames * vertices)[:, None, None],
+        weight_i=weight_i.reshape(t, s, k),
+        vertex_j=vertex_j.reshape(p, s, k) + (j * vertices)[:, None, None],
+        weight_j=weight_j.reshape(p, s, k),
         aspect=aspect,
         structure=structure,
     )
@@ -139,7 +142,7 @@ def prior_j(data: Data, state: State) -> Float[Tensor, "p s"]:
 
 
 def grid_at(
-    state: State, vertex: Int[Tensor, "n s 4"], weight: Float[Tensor, "n s 4"]
+    state: State, vertex: Int[Tensor, "n s k"], weight: Float[Tensor, "n s k"]
 ) -> Float[Tensor, "n s"] | float:
     """The grid's log-scale at looked-up places; a grid of one vertex has given all to log_scale."""
     if state.grid[0].numel() == 1:

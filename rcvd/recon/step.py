@@ -101,10 +101,9 @@ class _Operator:
             (d.vertex_j, d.weight_j, weight_j),
             (d.vertex_i, d.weight_i, weight_i),
         ):
-            row = vertex.reshape(-1, 4)
-            w = weight.reshape(-1, 4)
+            row, w = vertex.flatten(0, 1), weight.flatten(0, 1)
             scaled = w * scale.reshape(-1, 1).clamp(min=0)
-            for a in range(4):
+            for a in range(row.shape[1]):
                 column = row - (row[:, :1] // vertices) * vertices
                 index = row[:, a, None] * vertices + column
                 flat = flat + sum_rows(

@@ -19,13 +19,14 @@ from rcvd.arrays import read_npz
 from rcvd.depth.model import DepthModel, load_depth
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
-from rcvd.items import Spool, array_name, frame_name, read_mask, write_array
+from rcvd.items import array_name, frame_name, read_mask, write_array
 from rcvd.recon.deform import deformed_depth
 from rcvd.recon.finetune import finetune
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
 from rcvd.recon.triangulate import triangulate_frame
 from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
+from rcvd.spool import Spool
 from rcvd.stages.depth import DepthSettings
 from rcvd.stages.solving import ClipSolver, DepthOf, PosesSettings, Solved, link_file
 from rcvd.stages.triangulate import targets_by_frame

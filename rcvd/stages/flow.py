@@ -28,7 +28,7 @@ from rcvd.flow.pairs import (
 from rcvd.flow.prealign import StartOptions, start_flow
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import inside
-from rcvd.items import pair_name, read_flow, write_flow, write_pairs
+from rcvd.items import pair_name, read_flow, read_valid, write_flow, write_pairs
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import (
     Sizes,
@@ -188,7 +188,7 @@ def _own_flow(folder: Path, i: int, j: int, sizes: Sizes, settings: FlowSettings
 
 def _drop_weak(workspace: Workspace, graph: PairGraph, min_valid: float) -> PairGraph:
     pairs = [(i, j) for i, j in graph.pairs.tolist()]
-    shares = [valid_fraction(read_flow(workspace.folder, i, j).valid) for i, j in pairs]
+    shares = [valid_fraction(read_valid(workspace.folder, i, j)) for i, j in pairs]
     kept = drop_weak_pairs(graph, torch.stack(shares), min_valid)
     for (i, j), share in zip(pairs, shares, strict=True):
         if abs(i - j) == 1 and share < min_valid:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from rcvd.errors import unknown
 from rcvd.items import (
-    Spool,
     frame_name,
     instances_name,
     read_flow,
@@ -30,6 +29,7 @@ from rcvd.masks.instances import regions_as_instances
 from rcvd.masks.model import AUTO, MASK_MODELS, MaskModel, auto_masks, load_masks
 from rcvd.masks.tracks import tracked
 from rcvd.scene import Scene
+from rcvd.spool import Spool
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
 from rcvd.store import Stage, Workspace
 from rcvd.types import Instances

@@ -16,7 +16,6 @@ from torch import Tensor
 from rcvd.export.cameras import write_cameras
 from rcvd.flow.pairs import pair_graph
 from rcvd.items import (
-    Spool,
     array_name,
     frame_name,
     instances_name,
@@ -29,6 +28,7 @@ from rcvd.items import (
 from rcvd.masks.instances import with_class
 from rcvd.masks.refine import refine_moving
 from rcvd.scene import Scene
+from rcvd.spool import Spool
 from rcvd.stages.solving import ClipSolver, DepthOf, MaskOf, PosesSettings, Solved, link_file
 from rcvd.store import Stage, Workspace, write_json
 from rcvd.types import Instances
@@ -110,4 +110,4 @@ def _write_deformation(workspace: Workspace, solved: Solved) -> None:
         )
 
 
-STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=3)
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=4)

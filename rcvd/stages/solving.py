@@ -23,11 +23,12 @@ from rcvd.recon.deform import deformed_depth, disparity_unit
 from rcvd.recon.matches import MatchOptions, build_matches
 from rcvd.recon.solver import Solution, SolverOptions, solve
 from rcvd.scene import Scene
-from rcvd.store import Workspace, read_json
+from rcvd.store import REPORT, Workspace, read_json
 from rcvd.types import Flow
 
 logger = logging.getLogger(__name__)
 
+RgbOf = Callable[[int], Float[Tensor, "3 h w"]]
 DepthOf = Callable[[int], Float[Tensor, "h w"]]
 MaskOf = Callable[[int], Bool[Tensor, "h w"]]
 CACHED_FRAMES = 32
@@ -110,6 +111,11 @@ class ClipSolver:
         for i, j in self.workspace.track(self.pairs, "matching"):
             yield i, j, self.flow(i, j)
 
+    def _pictures(self) -> RgbOf | None:
+        """Frames to sharpen the matches on; flow that the user brought is left as it is."""
+        own = read_json(self.workspace.input("flow") / REPORT)["backend"] == "files"
+        return None if own else self.scene.rgb
+
     def _options(self) -> SolverOptions:
         """The solver's settings, expecting the focal length that the recording tells."""
         hint = self.scene.clip_info["focal_hint"]
@@ -127,7 +133,9 @@ class ClipSolver:
         window = self.workspace.window(CACHED_FRAMES)
         z_of, moving_of = lru_cache(window)(z_of), lru_cache(window)(moving_of)
         frames = ((scene.rgb(k), z_of(k), moving_of(k)) for k in range(scene.n_frames))
-        matches = build_matches(frames, self._flows(), z_of, moving_of, self.settings.matches)
+        matches = build_matches(
+            frames, self._flows(), z_of, moving_of, self.settings.matches, self._pictures()
+        )
         known = known_intrinsics(self.settings, scene)
         with store.progress("solving", 100) as advance:
             done = 0

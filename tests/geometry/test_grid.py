@@ -44,3 +44,22 @@ def test_weights_sum_to_one_and_stay_on_the_border() -> None:
 def test_portrait_is_the_mirror_of_landscape() -> None:
     assert grid.grid_size(17, 10, (224, 384)) == (10, 17)
     assert grid.grid_size(17, 10, (384, 224)) == (17, 10)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 6), (10, 17)])
+def test_cubic_convolution_keeps_linear_fields_and_vertices(shape: tuple[int, int]) -> None:
+    values = linear_field(vertices(*shape)).double()
+    pixels = camera.pixel_centres(SIZE).reshape(-1, 2).double()
+    index, weight = grid.bicubic_weights(pixels, SIZE, shape)
+    torch.testing.assert_close(weight.sum(1), torch.ones(len(pixels), dtype=torch.float64))
+    found = (values.reshape(-1)[index] * weight).sum(1)
+    torch.testing.assert_close(found, linear_field(pixels), atol=1e-6, rtol=0)
+    rough = torch.randn(1, *shape, dtype=torch.float64)
+    torch.testing.assert_close(grid.refined_grid(rough, 4)[:, ::4, ::4], rough)
+
+
+def test_cubic_convolution_is_smoother_than_bilinear() -> None:
+    wave = torch.linspace(0, 6, 9, dtype=torch.float64).sin().expand(1, 9, 9)
+    true = torch.linspace(0, 6, 33, dtype=torch.float64).sin()
+    cubic = (grid.refined_grid(wave, 4)[0, 16] - true).abs().max()
+    assert cubic < 0.3 * (grid.resample_grid(wave, (33, 33))[0, 16] - true).abs().max()

@@ -99,6 +99,11 @@ def test_build_sorts_pairs_and_refuses_none() -> None:
     shift = (matches.xy_j - matches.xy_i[matches.pairs[:, 0]])[:, :, 0]
     for row, expected in zip(shift, (1.0, 2.0, -1.0), strict=True):
         assert row.median() == expected
+    still = [(0, 1, constant_flow(1.3, 0.2))]
+    rgb_of = {0: rgb[0], 1: rgb[0].roll(1, -1)}.__getitem__
+    better = build_matches(frames, still, lambda k: z[k], lambda k: moving[k], OPTIONS, rgb_of)
+    moved = better.xy_j[0] - better.xy_i[0]
+    assert (moved - torch.tensor([1.0, 0.0])).norm(dim=1)[better.confidence[0] > 0].median() < 0.05
     assert matches.n_frames == 3
     half = matches.select(torch.tensor([True, False, True]), 2)
     assert half.xy_j.shape == (2, 24, 2)

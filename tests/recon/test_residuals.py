@@ -15,12 +15,12 @@ from rcvd.recon.state import Data, State, fix_gauge, prepare
 GRID = (3, 5)
 
 
-def truth(made: Made) -> tuple[Data, State]:
+def truth(made: Made, bicubic: bool = False) -> tuple[Data, State]:
     """The true state of a made scene whose corruption is a per-frame scale (a 1x1 grid)."""
     cx, cy = (float(x) for x in made.intrinsics[2:])
     t = made.matches.n_frames
     structure = structure_of(made.matches.pairs, t)
-    data = prepare(made.matches, (cx, cy), 1.0, GRID, torch.float64, structure)
+    data = prepare(made.matches, (cx, cy), 1.0, GRID, torch.float64, structure, bicubic)
     state = State(
         world_from_cam=made.world_from_cam,
         log_focal=made.intrinsics[0].log().expand(t).clone(),

@@ -137,7 +137,7 @@ def _ate_of(solution: Solution, made: Made, frames: list[int]) -> float:
     return float(error.norm(dim=1).mean() / (truth[1:] - truth[:-1]).norm(dim=1).sum())
 
 
-@pytest.mark.parametrize("option", ["zoom", "k1", "shift", "paper"])
+@pytest.mark.parametrize("option", ["zoom", "k1", "shift", "paper", "bicubic"])
 def test_options_solve_too(option: str) -> None:
     made = make(noise=0.3)
     options = {
@@ -145,6 +145,7 @@ def test_options_solve_too(option: str) -> None:
         "k1": replace(OPTIONS, free_k1=True),
         "shift": replace(OPTIONS, free_shift=True),
         "paper": replace(OPTIONS, free_depths=False),
+        "bicubic": replace(OPTIONS, interpolation="bicubic"),
     }[option]
     assert 1e-6 < ate(solve(made.matches, options), made) < 0.01
 

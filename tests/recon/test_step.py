@@ -75,13 +75,20 @@ def whitened(data: Data, stiff: Stiffness, free: Free, state: State, at: State) 
 
 
 @pytest.mark.parametrize(
-    "free",
-    [Free(), Free("fixed"), Free("zoom", k1=True), Free(shift=True), Free(held=(0, 1, 2, 3))],
-    ids=["shared", "fixed", "zoom-k1", "shift", "turn"],
+    ("free", "bicubic"),
+    [
+        (Free(), False),
+        (Free(), True),
+        (Free("fixed"), False),
+        (Free("zoom", k1=True), False),
+        (Free(shift=True), True),
+        (Free(held=(0, 1, 2, 3)), False),
+    ],
+    ids=["shared", "bicubic", "fixed", "zoom-k1", "shift-bicubic", "turn"],
 )
-def test_step_equals_the_dense_solve(free: Free) -> None:
+def test_step_equals_the_dense_solve(free: Free, bicubic: bool) -> None:
     made = make(n=4, points=14, corruption=0.05)
-    data, state = truth(made)
+    data, state = truth(made, bicubic)
     # the k1 of `disturbed` also exercises the distortion where it is not an unknown
     state = disturbed(state)
     stiff = stiffness(made.matches, (3, 5), 0.1, 100.0, torch.float64)
