@@ -69,7 +69,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
     "flow_bundled": Checkpoint(
         backend="flow.bundled",
         source="trained by this project on its procedural scenes",
-        sha256="e960fcc9d8d342911d74f7687ec2554d89cbdcf68ead2bbbe48a54a6f5ebfded",
+        sha256="e9e8aeaf3fb8ec797d70ca01e1a65dc3573ef5e9f03ef719e239f66ec647f885",
         licence="Apache-2.0",
         commercial=True,
         size=3_863_448,

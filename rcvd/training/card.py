@@ -14,7 +14,7 @@ HISTORY = 8  # rows of a training's course that a card shows
 
 @dataclass(frozen=True)
 class Network:
-    """What does not change from training to training. baseline: of the held-out scenes."""
+    """What does not change from training to training."""
 
     name: str
     title: str
@@ -74,13 +74,14 @@ def read_run(folder: Path, kept: bool, note: str) -> TrainingRun:
     found = json.loads(record.read_text())
     history = found["history"]
     best = next((row for row in history if row["step"] == found["best_step"]), {})
-    step = max(1, len(history) // HISTORY)
+    rows = min(HISTORY, len(history))
+    chosen = [round(k * (len(history) - 1) / max(1, rows - 1)) for k in range(rows)]
     return TrainingRun(
         facts=json.loads(facts.read_text()),
         steps=found["step"],
         minutes=found["seconds"] / 60,
         best=best,
-        course=[*history[::step][: HISTORY - 1], history[-1]] if history else [],
+        course=[history[k] for k in chosen],
         kept=kept,
         note=note,
     )

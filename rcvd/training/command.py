@@ -108,6 +108,11 @@ def start_logging(folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
 
 
+def _portable(argument: str) -> str:
+    """An argument without this machine's folders."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
+
+
 def note_facts(options: argparse.Namespace) -> None:
     """What a card has to know of a run: when, where, by which command. A resumed run adds to it."""
     path = options.out / FACTS
@@ -116,7 +121,7 @@ def note_facts(options: argparse.Namespace) -> None:
         machine = f"{torch.cuda.get_device_name()}, {os.cpu_count()} CPU cores"
     else:
         machine = f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} CPU cores, no GPU"
-    command = " ".join(["tools/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = " ".join(["tools/" + Path(sys.argv[0]).name, *map(_portable, sys.argv[1:])])
     facts = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine,
