@@ -106,7 +106,8 @@ def score_all(work: Sequence[Work], jobs: int) -> list[Scored]:
     if jobs <= 1:
         ended = (Ended(k, score(one), 1) for k, one in enumerate(work))
     else:
-        ended = apart(score, work, jobs, threads=max(1, (os.cpu_count() or 1) // jobs))
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        ended = apart(score, work, jobs, threads=threads, fresh=False)
     kept: dict[int, Scored] = {}
     for one in ended:
         name = work[one.number][1]

@@ -25,22 +25,37 @@ class Ended(Generic[R]):
 
 
 def apart(
-    work: Callable[[T], R], items: Sequence[T], jobs: int, attempts: int = 1, threads: int = 1
+    work: Callable[[T], R],
+    items: Sequence[T],
+    jobs: int,
+    attempts: int = 1,
+    threads: int = 1,
+    fresh: bool = True,
 ) -> Iterator[Ended[R]]:
-    """What `work` makes of each item, as it ends: `jobs` at a time, each in a fresh process.
+    """What `work` makes of each item, as it ends: `jobs` at a time, each in a process apart.
 
     attempts: how often an item whose process dies is tried. threads: of torch in each process.
+    fresh: a new process for every item; else one goes on to the next, which spares its start.
     Exceptions that `work` raises are raised here. `work` must not give None.
     """
+    idle: list[ProcessPoolExecutor] = []
 
     def tried(item: T) -> tuple[R | None, int]:
         for attempt in range(1, attempts + 1):
-            setting = (torch.set_num_threads, (threads,))
-            with ProcessPoolExecutor(1, get_context("spawn"), *setting) as process:
-                try:
-                    return process.submit(work, item).result(), attempt
-                except BrokenProcessPool:
-                    logger.warning("a process died (attempt %d of %d)", attempt, attempts)
+            process = idle.pop() if idle else _process(threads)
+            try:
+                found = process.submit(work, item).result()
+            except BaseException as error:
+                process.shutdown(wait=False)
+                if not isinstance(error, BrokenProcessPool):
+                    raise
+                logger.warning("a process died (attempt %d of %d)", attempt, attempts)
+                continue
+            if fresh:
+                process.shutdown()
+            else:
+                idle.append(process)
+            return found, attempt
         return None, attempts
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -51,3 +66,10 @@ def apart(
         except BaseException:  # Ctrl-C: what has not begun must not begin
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            for process in idle:
+                process.shutdown()
+
+
+def _process(threads: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (threads,))

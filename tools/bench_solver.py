@@ -160,8 +160,6 @@ def main() -> None:
                 at = replace(options, grid=grid)
                 row = in_fresh_process(measured, recipe, at, args.device, kept)
                 print(printed(recipe, grid, row), flush=True)
-            if args.kept is None:
-                (kept / f"{recipe.name}.pickle").unlink()
 
 
 if __name__ == "__main__":

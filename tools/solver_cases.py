@@ -1,10 +1,11 @@
 """Cases of the solver's benchmark: corrupted exact scenes as matches, and the errors of a solve."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -94,12 +95,27 @@ class NoisyFlows:
         return Flow(moved, flow.valid, flow.confidence)
 
 
-def make_case(recipe: Recipe, kept: Path | None = None) -> Case:
-    """The case of a recipe. kept: folder in which cases are kept from run to run."""
-    path = None if kept is None else kept / f"{recipe.name}.pickle"
-    if path is not None and path.exists():
+def make_case(recipe: Recipe, kept: Path) -> Case:
+    """The case of a recipe. kept: folder in which cases and pictures are kept from run to run."""
+    return _kept(kept / f"{recipe.name}.pickle", lambda: _made(recipe, kept))
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    if path.exists():
         return pickle.loads(path.read_bytes())
-    sequence = make_sequence(recipe.scene, recipe.seed, recipe.frames, recipe.size)
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(made))
+    return made
+
+
+def _made(recipe: Recipe, kept: Path) -> Case:
+    h, w = recipe.size
+    pictures = kept / f"pictures-{recipe.scene}-{recipe.frames}-{recipe.seed}-{w}x{h}.pickle"
+    sequence: Sequence = _kept(
+        pictures,
+        lambda: make_sequence(recipe.scene, recipe.seed, recipe.frames, recipe.size),
+    )
     prior = corrupt_depth(sequence.z, torch.Generator().manual_seed(recipe.seed))
     graph = make_pairs(recipe.frames, recipe.rule)
     if recipe.closure:
@@ -114,11 +130,7 @@ def make_case(recipe: Recipe, kept: Path | None = None) -> Case:
         moving.__getitem__,
         MatchOptions(),
     )
-    case = Case(sequence.cameras, sequence.z, sequence.moving, prior, matches)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(case))
-    return case
+    return Case(sequence.cameras, sequence.z, sequence.moving, prior, matches)
 
 
 def _in_order(flows: NoisyFlows, graph: PairGraph) -> Iterator[tuple[int, int, Flow]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-import pyceres
+import pyceres  # pyright: ignore[reportMissingImports]
 import torch
 from torch import Tensor
 

@@ -299,7 +299,7 @@ def _sparsity(small: Small):
 
 
 def by_ceres(small: Small) -> State:
-    import pyceres
+    import pyceres  # pyright: ignore[reportMissingImports]
     from solver_ceres import blocks_of
 
     t, s = small.shape

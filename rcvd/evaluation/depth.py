@@ -83,10 +83,8 @@ class Pixels:
         groups: Sequence[Bool[Tensor, "t h w"]] = (),
     ) -> "Pixels":
         counts = valid.flatten(1).sum(1).tolist()
-        if bool(valid.all()):  # saves copies of the whole sequence
-            chosen = [maps.flatten() for maps in (predicted, true, *groups)]
-        else:
-            chosen = [maps[valid] for maps in (predicted, true, *groups)]
+        index = valid.flatten().nonzero()[:, 0]
+        chosen = [maps.flatten()[index] for maps in (predicted, true, *groups)]
         return cls(chosen[0], chosen[1], counts, tuple(chosen[2:]))
 
     def sums(self, align: Align) -> Float[Tensor, "t g 9"]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -204,6 +205,7 @@ def depths(
     options = setting.options
     low, high = options.sigma_prior
     sigma = high
+    state = _rescaled(setting, state)
     for grid in grids:
         problem = setting.problem(grid, setting.free(cameras=not options.free_depths))
         problem = replace(problem, stiff=stiffened(problem.stiff, fallen))
@@ -217,6 +219,15 @@ def depths(
         sigma = min(max(_prior_error(problem, state, noise, high), low), high)
         setting.levels[-1]["sigma_prior"] = sigma
     return state, sigma
+
+
+def _rescaled(setting: Setting, state: State) -> State:
+    """Every frame's log-scale at the median of its points: the kernels of the cameras' solve let go
+    of a scale that has once run off, and hardly any of it shows in the cameras.
+    """
+    data = setting.problem(NO_GRID, setting.free()).data
+    offset = torch.where(data.valid_i, prior_residuals(data, state), torch.nan)
+    return replace(state, log_scale=state.log_scale + offset.nanmedian(1).values.nan_to_num())
 
 
 def _prior_error(problem: Problem, state: State, noise: Noise, default: float) -> float:

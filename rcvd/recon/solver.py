@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.grid import refined_grid
-from rcvd.recon.begin import begin, finish_cameras
+from rcvd.recon.begin import Begun, Finished, begin, finish_cameras
 from rcvd.recon.diagnostics import pair_figures, residual_report
+from rcvd.recon.free import Free
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
 from rcvd.recon.judging import judged
@@ -92,19 +93,8 @@ def solve(
     tell("start", 0.1)
     begun = begin(setting, state, first.static)
     tell("cameras", 0.3)
-    done = finish_cameras(setting, begun)
+    done, spread, verdict, held = _judged_cameras(setting, begun)
     state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
-    spread = _spread(done.keyed, state, sigma_uv, begun.held)
-    if len(begun.keys) < matches.n_frames:
-        state = fill_in(setting, begun.keys, state, sigma_uv)
-        spread = spread_of_all(setting, begun.keys, state, spread, sigma_uv)
-    verdict = judged(setting, state, sigma_uv, spread, begun.moves)
-    held = begun.held or held_frames(verdict)
-    if begun.moves and held:
-        state = bridge_spans(state, verdict)
-        width = options.kernel_sigmas * sigma_uv
-        free = setting.free(held=held)
-        state = cameras(setting, state, "fallen spans", (width, width), sigma_uv, free)
     tell("depths", 0.7)
     grids = tuple(grid for grid in GRIDS if grid[0] <= options.grid[0])
     state, sigma = depths(
@@ -120,6 +110,34 @@ def solve(
         "keyframes": len(begun.keys),
     }
     return _solution(setting, state, spread, verdict, facts)
+
+
+def _judged_cameras(
+    setting: Setting, begun: Begun
+) -> tuple[Finished, Uncertainty, Verdict, tuple[int, ...]]:
+    """Cameras of all frames, their spread and verdict, and the frames whose centres are held."""
+    done = finish_cameras(setting, begun)
+    state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
+    spread = _spread(done.keyed, state, sigma_uv, begun.held)
+    if len(begun.keys) < setting.matches.n_frames:
+        state = fill_in(setting, begun.keys, state, sigma_uv)
+        spread = spread_of_all(setting, begun.keys, state, spread, sigma_uv)
+    verdict = judged(setting, state, sigma_uv, spread, begun.moves)
+    held = begun.held or held_frames(verdict)
+    if begun.moves and held:
+        state = bridge_spans(state, verdict)
+        width = setting.options.kernel_sigmas * sigma_uv
+        free = _around(setting, begun, held)
+        state = cameras(setting, state, "fallen spans", (width, width), sigma_uv, free)
+    return replace(done, state=state), spread, verdict, held
+
+
+def _around(setting: Setting, begun: Begun, held: tuple[int, ...]) -> Free:
+    """The unknowns of a solve around fallen frames; solved keyframes stay where others decide."""
+    if len(begun.keys) == setting.matches.n_frames:
+        return setting.free(held=held)
+    solved = begun.keys[~torch.isin(begun.keys, begun.keys.new_tensor(held))]
+    return replace(setting.between(solved), held=held)
 
 
 def _spread(setting: Setting, state: State, sigma_uv: float, held: tuple[int, ...]) -> Uncertainty:

@@ -1,5 +1,6 @@
 """The scene in a browser, by viser: the same points, cameras, slider and switches as the window."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,18 @@ from rcvd.scene import Scene
 from rcvd.viewer.moments import (
     Shown,
     frame_at,
-    frusta_frames,
     moving_points,
     picture,
     still_points,
 )
 from rcvd.viewer.report_cloud import first_view
-from rcvd.viewer.scene import FRUSTUM_SHARE, camera_path, load_view_scene, scene_depth
+from rcvd.viewer.scene import FRUSTUM_SHARE, all_segments, load_view_scene, scene_depth
 
 PORT = 8080
 PICTURE_WIDTH = 160
 MAX_POINTS = 500_000  # more of them make browsers slow
 POINT_SHARE = 0.002  # a point's edge as a share of the scene's median depth
+LINE_PIXELS = 1.5
 TICK = 0.02  # seconds
 
 
@@ -66,29 +67,32 @@ class WebView:
             points.xyz[index].numpy(),
             (points.rgb[index] * 255).round().byte().numpy(),
             point_size=POINT_SHARE * self.depth,
+            precision="float32",
+            point_shading="flat",
         )
 
     def _add_cameras(self) -> None:
-        cameras, scene = self.view.cameras, self.server.scene
-        path = camera_path(cameras)
-        ends = np.stack([path.start.numpy(), path.end.numpy()], 1)
-        colours = np.repeat((path.rgb.numpy() * 255).astype(np.uint8)[:, None], 2, 1)
-        if len(ends):
-            scene.add_line_segments("/cameras/path", ends, colours, line_width=2)
-        for k in frusta_frames(self.scene.n_frames):
-            self._frustum(f"/cameras/{k:06d}", k, FRUSTUM_SHARE * self.depth)
+        lines = all_segments(self.view)
+        ends = np.stack([lines.start.numpy(), lines.end.numpy()], 1)
+        colours = np.repeat((lines.rgb.numpy() * 255).astype(np.uint8)[:, None], 2, 1)
+        self.server.scene.add_line_segments(
+            "/cameras/all", ends, colours, thickness=LINE_PIXELS, thickness_units="screen"
+        )
 
-    def _frustum(self, name: str, k: int, depth: float) -> None:
+    def _current_camera(self) -> None:
+        """The current frame's frustum, with its picture."""
         from scipy.spatial.transform import Rotation
 
-        cameras = self.view.cameras
+        cameras, k = self.view.cameras, self.shown.frame
         (h, w), pose = cameras.size, cameras.world_from_cam[k].double().numpy()
         x, y, z, real = Rotation.from_matrix(pose[:3, :3]).as_quat()
         self.server.scene.add_camera_frustum(
-            name,
-            fov=float(2 * np.arctan(h / 2 / float(cameras.intrinsics[k, 1]))),
+            "/cameras/current",
+            fov=2 * math.atan(h / 2 / float(cameras.intrinsics[k, 1])),
             aspect=w / h,
-            scale=depth,
+            scale=FRUSTUM_SHARE * self.depth,
+            thickness=2 * LINE_PIXELS,
+            thickness_units="screen",
             image=picture(self.scene, k, PICTURE_WIDTH),
             wxyz=(real, x, y, z),
             position=tuple(pose[:3, 3]),
@@ -115,13 +119,14 @@ class WebView:
             self._cloud("/still", still_points(self.view, self.shown))
         self._cloud("/moving", moving_points(self.view, self.shown))
         self.shown.frame = min(self.shown.frame, len(self.times) - 1)
-        self._frustum("/cameras/current", self.shown.frame, 2 * FRUSTUM_SHARE * self.depth)
+        self._current_camera()
         self.server.scene.add_frame("/cameras", show_axes=False, visible=self.shown.cameras)
 
     def _stand_behind(self) -> None:
         first = first_view(self.view)
 
         def place(client: Any) -> None:
+            client.camera.fov = 2 * math.atan(0.5 / first["focal"])
             client.camera.up_direction = tuple(first["up"])
             client.camera.position = tuple(first["eye"])
             client.camera.look_at = tuple(first["target"])

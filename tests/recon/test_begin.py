@@ -11,11 +11,13 @@ from test_solver import OPTIONS, ate, focal_error
 from rcvd.geometry.camera import project, rays
 from rcvd.geometry.pose import invert, se3_exp, transform_points
 from rcvd.geometry.warp import inside
-from rcvd.recon.initialise import InitialOptions, first_state
+from rcvd.recon.fronts import structure_of
+from rcvd.recon.initialise import InitialOptions, camera_matrix, first_state, resect
 from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens
 from rcvd.recon.planar import planar_frames
 from rcvd.recon.restart import broken_links, restart
+from rcvd.recon.schedule import Setting, depths
 from rcvd.recon.solver import solve
 from rcvd.recon.spans import bridge_spans
 from rcvd.recon.verdict import (
@@ -62,6 +64,30 @@ def test_a_large_mover_without_a_mask_is_voted_out() -> None:
     solution = solve(moving.matches, OPTIONS)
     assert ate(solution, moving) < 0.01
     assert abs(focal_error(solution, moving)) < 0.03
+
+
+def test_a_resection_is_not_taken_in_by_what_another_camera_half_explains() -> None:
+    """Movers that follow the camera stand still for a camera that the background allows nearly."""
+    g = torch.Generator().manual_seed(0)
+    k = torch.tensor([250.0, 250, 192, 112], dtype=torch.float64)
+    xy = torch.rand(300, 2, dtype=torch.float64, generator=g) * torch.tensor([384.0, 224])
+    z = 2.2 + 0.9 * torch.rand(300, 1, dtype=torch.float64, generator=g)
+    moves = torch.arange(300) < 90
+    z[moves] = 0.9
+    world = rays(xy, k) * z
+
+    def seen(x: float, turn: float) -> tuple[torch.Tensor, torch.Tensor]:
+        pose = se3_exp(torch.tensor([x, 0, 0, 0, turn, 0], dtype=torch.float64))
+        return pose, project(transform_points(invert(pose), world), k)
+
+    true, pixels = seen(0.01, 0.03)
+    _, other = seen(0.06, 0.03 - 0.05 / 2.6)
+    assert (other - pixels)[~moves].norm(dim=1).median() < 1.0
+    pixels = torch.where(moves[:, None], other, pixels)
+    pixels = pixels + 0.15 * torch.randn(300, 2, dtype=torch.float64, generator=g)
+    found = resect(world, pixels, camera_matrix(250.0, (192.0, 112.0), 1.0), InitialOptions())
+    assert found is not None
+    assert (found - true)[:3, 3].norm() < 0.01
 
 
 def test_a_broken_link_is_made_anew() -> None:
@@ -147,6 +173,19 @@ def test_a_slow_clip_is_solved_by_its_keyframes() -> None:
     assert min(std[1:]) > 0
 
 
+def test_a_slow_clip_survives_frames_without_matches() -> None:
+    made = make(n=120, points=60, noise=0.5, corruption=0.05)
+    lost = (made.matches.pairs >= 50) & (made.matches.pairs < 54)
+    confidence = made.matches.confidence * ~lost.any(1)[:, None]
+    solution = solve(replace(made.matches, confidence=confidence), OPTIONS)
+    assert [50, 53, TOO_FEW] in solution.report["spans"]
+    assert solution.report["keyframes"] < 100
+    centres = solution.cameras.world_from_cam[:, :3, 3]
+    between = torch.lerp(centres[49], centres[54], torch.tensor(0.4, dtype=torch.float64))
+    torch.testing.assert_close(centres[51], between, atol=1e-3, rtol=0)
+    assert ate(solution, made) < 0.03
+
+
 def test_keyframes_are_those_whose_points_have_parallax() -> None:
     made = make(n=40, points=60, noise=0.2)
     data, state = truth(made)
@@ -163,6 +202,18 @@ def test_keyframes_are_those_whose_points_have_parallax() -> None:
     p = made.matches.pairs.tolist().index([8, 16])
     q = part.pairs.tolist().index([2, 4])
     assert torch.equal(part.xy_j[q], made.matches.xy_j[p])
+
+
+def test_a_scale_that_ran_off_is_found_again() -> None:
+    made = make(n=6)
+    _, state = truth(made)
+    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
+    structure = structure_of(made.matches.pairs, 6)
+    setting = Setting(made.matches, lens, OPTIONS, structure)
+    state = replace(state, grid=state.grid[:, :1, :1], log_scale=state.log_scale.clone())
+    state.log_scale[3] = 30.0
+    solved, _ = depths(setting, state, 0.1, ((1, 1),))
+    assert solved.log_scale.abs().max() < 0.01
 
 
 def test_a_span_between_two_solved_frames_is_bridged() -> None:
