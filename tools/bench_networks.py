@@ -60,8 +60,9 @@ def main() -> None:
     flow = BundledFlow(device, searched=False)
     for name, (last, half) in FORMATS.items():
         form = torch.channels_last if last else torch.contiguous_format
-        depth.network.to(memory_format=form)
-        flow.network.to(memory_format=form)
+        for parameter in (*depth.parameters(), *flow.network.parameters()):
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=form)
         low = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
         with torch.no_grad(), low:
             row(f"depth 384x288, {name}", best(lambda: depth(picture), device, runs))

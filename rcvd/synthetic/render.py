@@ -87,7 +87,8 @@ def _render_part(
     )
     if antialias:
         edge = _edges(surface, normal, shadow)
-        colour[edge] = _fine(world, lenses, replace(bundles, casters=seen.casters), edge)
+        if bool(edge.any()):  # a bare wall has none
+            colour[edge] = _fine(world, lenses, replace(bundles, casters=seen.casters), edge)
     rgb = colour.clamp(0, 1) ** (1 / GAMMA)
     z = torch.where(surface >= 0, t, 0.0)
     return Render(rearrange(rgb, "b h w c -> b c h w"), z, surface)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from rcvd.errors import UserError
 from rcvd.synthetic.sequence import Sequence
 from rcvd.training.card import FACTS
-from rcvd.training.loop import Schedule
-from rcvd.training.scenes import SceneStream
+from rcvd.training.loop import RECORD, Schedule
+from rcvd.training.scenes import AHEAD, SceneStream
 from rcvd.weights import load_checkpoint, load_into
 
 logger = logging.getLogger(__name__)
@@ -165,12 +165,14 @@ def held_out(
     """Examples of scenes that no training stream draws; frames: of each scene."""
     shots = min(HELD_OUT_TOGETHER, options.held_out)
     stream = SceneStream(HELD_OUT_SEED, size_of(options.size), shots, frames, device)
-    batches = [examples(b) for b in itertools.islice(stream, options.held_out // shots)]
+    every = [examples(b) for b in itertools.islice(stream, options.held_out // shots)]
+    batches = [found for found in every if found]  # bare walls teach nothing
     return {name: torch.cat([b[name] for b in batches]) for name in batches[0]}
 
 
 def training_scenes(options: argparse.Namespace, device: torch.device) -> Iterator[list[Sequence]]:
     """The stream to learn from, as the flags ask for; on a GPU its speed is logged first."""
+    record = options.out / RECORD
     stream = SceneStream(
         options.seed,
         size_of(options.size),
@@ -178,11 +180,14 @@ def training_scenes(options: argparse.Namespace, device: torch.device) -> Iterat
         options.frames,
         device,
         workers_of(options, device),
+        first=json.loads(record.read_text())["step"] if record.is_file() else 0,
     )
-    if device.type == "cuda":
-        logger.info("scenes and pictures a second: %s", throughput(stream))
     scenes = iter(stream)
-    return repeated(scenes, options.overfit) if options.overfit else scenes
+    if options.overfit:
+        return repeated(scenes, options.overfit)
+    if device.type == "cuda":
+        logger.info("scenes and pictures a second: %s", throughput(scenes, stream))
+    return scenes
 
 
 def started(network: nn.Module, options: argparse.Namespace) -> None:
@@ -207,10 +212,12 @@ def run_tool(options: argparse.Namespace, train: Callable[[argparse.Namespace], 
     return 0
 
 
-def throughput(stream: SceneStream, seconds: float = 10.0) -> dict[str, float]:
-    """Scenes and pictures a second that a stream gives, after a first batch that is not timed."""
-    scenes = iter(stream)
-    next(scenes)
+def throughput(
+    scenes: Iterator[list[Sequence]], stream: SceneStream, seconds: float = 10.0
+) -> dict[str, float]:
+    """Scenes and pictures a second that a stream gives, after what was laid out in advance."""
+    for _ in range(AHEAD * max(1, stream.workers) + 1):
+        next(scenes)
     counted, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         counted += len(next(scenes))

@@ -14,7 +14,7 @@ from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import Materials, draw_material
 from rcvd.synthetic.objects import OBJECTS
 from rcvd.synthetic.parts import Part
-from rcvd.synthetic.primitives import BOX, Primitives
+from rcvd.synthetic.primitives import BOX, NOTHING, Primitives
 from rcvd.synthetic.random_shots import room_shot
 from rcvd.synthetic.render import render
 from rcvd.synthetic.scene import at_times
@@ -116,6 +116,15 @@ def test_the_mirror_image_is_where_the_law_of_reflection_has_it() -> None:
     others = ~floor
     assert torch.equal(shiny.rgb[0][:, others], dull.rgb[0][:, others])
     assert torch.equal(shiny.z, dull.z)
+
+
+def test_a_picture_without_any_edge_renders() -> None:
+    primitives, materials, lights, cameras = mirror_room(0.0)
+    bare = replace(primitives, kind=torch.tensor([[BOX, NOTHING]]))
+    down = cameras.world_from_cam.clone()
+    down[0, :3, :3] = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+    seen = render(bare, materials, lights, replace(cameras, world_from_cam=down))
+    torch.testing.assert_close(seen.z, torch.ones_like(seen.z))
 
 
 def test_only_lifelike_surfaces_mirror_and_half_of_them_do() -> None:
