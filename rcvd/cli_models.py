@@ -15,7 +15,8 @@ Name = Annotated[str, typer.Argument(help="As `rcvd weights list` prints it.")]
 @weights_app.command("list")
 def list_weights() -> None:
     """Every published checkpoint that a backend can use, and whether it is on this machine."""
-    from rcvd.checkpoints import CHECKPOINTS, files
+    from rcvd.checkpoint_table import CHECKPOINTS
+    from rcvd.checkpoints import files
 
     rows = [("name", "here", "MB", "commercial", "licence", "score")]
     for name, entry in CHECKPOINTS.items():
@@ -29,7 +30,8 @@ def list_weights() -> None:
 @weights_app.command()
 def verify(name: Annotated[str | None, typer.Argument(help="One of them; none: all.")] = None):
     """Compare the files on this machine with their published SHA-256 and open them."""
-    from rcvd.checkpoints import CHECKPOINTS, files, find
+    from rcvd.checkpoint_table import CHECKPOINTS
+    from rcvd.checkpoints import files, find
     from rcvd.weights import verified
 
     names = list(CHECKPOINTS) if name is None else [name]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rcvd.errors import UserError
+from rcvd.evaluation.consistency import flicker
 from rcvd.evaluation.depth import one_scale_abs_rel
 from rcvd.evaluation.trajectory import path_length, trajectory_errors
 from rcvd.export.video import write_video
@@ -74,8 +75,10 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     """How far a reconstruction of the demo clip is from the truth.
 
     ate_percent: Sim(3)-aligned RMSE of the camera centres over the length of the true path.
-    abs_rel: of depth, all pixels, one median scale for the sequence. abs_rel_prior: the same of the
-    depth prior. focal_percent: signed. mask_iou: of the moving pixels, all frames together.
+    abs_rel: of depth, all pixels, one median scale for the sequence (abs_rel_moving: at this
+    scale). abs_rel_prior: the same of the depth prior. focal_percent: signed. mask_iou: of the
+    moving pixels, all frames together. flicker_share: flicker of the static depth as a share of
+    the prior's, this brought to the scale of the cameras by one factor for the sequence.
     """
     with np.load(truth_path) as truth:
         z = torch.from_numpy(truth["z"])
@@ -90,12 +93,19 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     known = z > 0
     errors = trajectory_errors(cameras.world_from_cam, poses)
     union = int((found | moving).sum())
+    unit = ((estimated / prior)[known & ~moving]).median()
+    flickers = [
+        flicker(z.__getitem__, (~moving).__getitem__, scene.flow, cameras)
+        for z in (estimated, prior * unit)
+    ]
     return {
         "ate_percent": 100 * errors.ate / path_length(poses),
         "rpe_r_degrees": math.degrees(errors.rpe_r),
         "focal_percent": 100 * (float(cameras.intrinsics[:, 0].mean()) / focal - 1),
         "abs_rel": one_scale_abs_rel(estimated, z, known),
         "abs_rel_static": one_scale_abs_rel(estimated, z, known & ~moving),
+        "abs_rel_moving": one_scale_abs_rel(estimated, z, known, moving),
         "abs_rel_prior": one_scale_abs_rel(prior, z, known),
+        "flicker_share": flickers[0] / flickers[1],
         "mask_iou": int((found & moving).sum()) / union if union else 1.0,
     }

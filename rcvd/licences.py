@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcvd.checkpoints import CHECKPOINTS
+from rcvd.checkpoint_table import CHECKPOINTS
 from rcvd.errors import UserError
 from rcvd.scene import Scene
 from rcvd.store import Store

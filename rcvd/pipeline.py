@@ -16,7 +16,7 @@ from rcvd.leftovers import free
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
 from rcvd.plan import Plan, check_disk, clip_of, make_plan
 from rcvd.recipe import key_of
-from rcvd.running import recipe_for, run_stage
+from rcvd.running import recipe_for, refusals, run_stage
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
 from rcvd.stages.depth import DepthSettings
@@ -137,7 +137,7 @@ def run(
         refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)
     stages = STAGES[: names.index(until) + 1 if until else None]
-    with store.refusals():
+    with refusals(out):
         plan = plan_run(settings, stages)
         check_disk(plan, out)
         _bring_up_to_date(replace(store, window_share=plan.share), settings, stages, until)

@@ -50,8 +50,8 @@ COSTS: Mapping[str, Cost] = {
     "export": Cost(pixel=2600, window=18 * 4, frame=500e3, disk=9, seconds=1.5),
     "report": Cost(pixel=2200, window=18 * 4, frame=500e3, disk=0.5, seconds=0.9),
 }
-TRAINING = Cost(pixel=12e3, window=64 * 40)  # what rounds of fine-tuning add
-FULL_SIZE = Cost(source=150, disk=0.0)  # what depth at the video's own size adds
+TRAINING = Cost(fixed=350e6, pixel=5800)  # what rounds of fine-tuning add
+FULL_SIZE = Cost(fixed=0, source=150)  # what depth at the video's own size adds
 FULL_SIZE_DISK = 5.5  # bytes by pixel of the video
 KEPT = ("frames", "export", "report")  # stages whose files `--keep results` leaves
 
@@ -180,9 +180,9 @@ def _memory(name: str, clip: Clip, share: float) -> int:
         costs.append(TRAINING)
     if name == "export" and clip.full_resolution:
         costs.append(FULL_SIZE)
-    total = costs[0].fixed
+    total = 0.0
     for cost in costs:
-        total += (cost.pixel + share * cost.window) * clip.pixels
+        total += cost.fixed + (cost.pixel + share * cost.window) * clip.pixels
         total += cost.source * clip.source_pixels + cost.frame * clip.frames
     return round(total)
 

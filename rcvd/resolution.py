@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from rcvd.errors import UserError
 from rcvd.geometry.camera import resize_intrinsics
 from rcvd.items import frame_name
 from rcvd.recipe import content_hash
-from rcvd.recon.upsample import upsample_depth
+from rcvd.recon.upsample import upsample_frame
 from rcvd.scene import Scene
 from rcvd.selection import FrameSource
 from rcvd.stages.frames import FramesSettings, selection
@@ -116,9 +115,7 @@ class SizedScene:
         moving = self.scene.moving(k)
         if self.size != self.scene.size:
             full = torch.tensor(rgb).permute(2, 0, 1).float() / 255  # a copy: rgb may be read-only
-            z = upsample_depth(z, self.scene.rgb(k), full)
-            confidence = interpolate(confidence[None, None], self.size, mode="bilinear")[0, 0]
-            confidence = torch.where(z > 0, confidence, 0.0)
+            z, confidence = upsample_frame(z, confidence, self.scene.rgb(k), full)
             level = moving.byte().numpy()
             shape = (self.size[1], self.size[0])
             moving = torch.from_numpy(cv2.resize(level, shape, None, 0, 0, NEAREST) > 0)

@@ -7,19 +7,43 @@ after an interruption loses nothing.
 """
 
 import dataclasses
+import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rcvd import __version__
+from rcvd.errors import UserError
 from rcvd.provenance import environment
 from rcvd.recipe import changes, key_of, recipe_of
 from rcvd.store import MANIFEST, PART, REPORT, Stage, Store, Workspace, write_json
 from rcvd.usage import Usage
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def refusals(root: Path) -> Iterator[None]:
+    """What to say to the user where the disk refuses.
+
+    Raises:
+        UserError: in place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk of {root} is full; free some space and run again, nothing is lost"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            where = error.filename or root
+            raise UserError(f"cannot open or write {where}: {error.strerror}") from error
+        raise
 
 
 def recipe_for(

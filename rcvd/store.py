@@ -1,6 +1,5 @@
 """The run folder: a folder per stage, each with a manifest of what made it; writes are atomic."""
 
-import errno
 import json
 import os
 import shutil
@@ -129,26 +128,6 @@ class Store:
             entry.name.startswith(PART) for entry in self.run_folder.glob("*")
         )
 
-    @contextmanager
-    def refusals(self) -> Iterator[None]:
-        """What to say to the user where the disk refuses.
-
-        Raises:
-            UserError: in place of the system's error.
-        """
-        try:
-            yield
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise UserError(
-                    f"the disk of {self.root} is full; free some space and run again, nothing is "
-                    "lost"
-                ) from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                where = error.filename or self.root
-                raise UserError(f"cannot open or write {where}: {error.strerror}") from error
-            raise
-
     def discard(self) -> None:
         """Remove the run, and the scene folder if nothing else is in it."""
         shutil.rmtree(self.run_folder)
@@ -230,6 +209,7 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+        part.unlink(missing_ok=True)  # it stays where both were names of one file
     except BaseException:
         part.unlink(missing_ok=True)
         raise

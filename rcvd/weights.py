@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rcvd.checkpoints import CHECKPOINTS, Checkpoint, place
+from rcvd.checkpoint_table import CHECKPOINTS, Checkpoint
+from rcvd.checkpoints import place
 from rcvd.errors import UserError
 
 SHA256_DIGITS = 64

@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from rcvd.checkpoints import CHECKPOINTS
+from rcvd.checkpoint_table import CHECKPOINTS
 from rcvd.cli import app
 from rcvd.errors import UserError
 

@@ -6,7 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "rcvd"
 LAYERS = (
-    ("errors", "types", "optional", "hub", "checkpoints", "weights", "arrays", "amounts", "device"),
+    (
+        "errors",
+        "types",
+        "optional",
+        "hub",
+        "checkpoint_table",
+        "checkpoints",
+        "weights",
+        "arrays",
+        "amounts",
+        "device",
+    ),
     ("geometry",),
     ("synthetic",),
     ("flow", "depth", "masks"),

@@ -206,3 +206,11 @@ def test_kill_between_moving_aside_and_starting(
     run_stage(store, counting_stage(calls), Options(value=2.0))
     texts = {p.read_text() for p in store.folder("a").glob("*.txt")}
     assert texts == {"2.0"}
+
+
+def test_a_second_name_of_the_same_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    for _ in range(2):
+        with writing(tmp_path / "b") as part:
+            part.hardlink_to(tmp_path / "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rcvd import weights
-from rcvd.checkpoints import CHECKPOINTS
+from rcvd.checkpoint_table import CHECKPOINTS
 from rcvd.errors import UserError
 
 

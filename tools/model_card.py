@@ -5,7 +5,7 @@
     tools/model_card.py flow_bundled RUN --note "failed: ..."
 
 Writes docs/model_cards/NAME.md and .json; with --kept also rcvd/assets/NAME.safetensors, and prints
-what rcvd/checkpoints.py has to say of the new file.
+what rcvd/checkpoint_table.py has to say of the new file.
 """
 
 import argparse

@@ -24,6 +24,7 @@ class BundledDepth(nn.Module):
     log_sigma = 0.3  # measured: .25 livingroom, .24 room, .5 office
     trainable = True
     learning_rate = 1e-4
+    group = "all"
     free_disparity_shift = False
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -60,3 +61,7 @@ class BundledDepth(nn.Module):
             "all": [self.network],
         }
         return [p for module in modules[group] for p in module.parameters()]
+
+    def backbone(self) -> list[nn.Module]:
+        """None: the network is small."""
+        return []

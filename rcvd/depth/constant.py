@@ -15,6 +15,7 @@ class ConstantDepth(nn.Module):
     log_sigma = 1.0
     trainable = False
     learning_rate = 0.0
+    group = "all"
     free_disparity_shift = False
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -27,4 +28,8 @@ class ConstantDepth(nn.Module):
 
     def trainable_parameters(self, group: str) -> list[nn.Parameter]:
         """None, in every group."""
+        return []
+
+    def backbone(self) -> list[nn.Module]:
+        """None."""
         return []

@@ -20,13 +20,15 @@ class DepthModel(Protocol):
 
     metric: z is in metres. log_sigma: expected error of log z after the best scale of a frame.
     trainable: the output is differentiable in `trainable_parameters`. learning_rate: Adam's, for
-    fine-tuning. free_disparity_shift: the solver shall leave a disparity shift of each frame free.
+    fine-tuning. group: of parameters that train where the user names none. free_disparity_shift:
+    the solver shall leave a disparity shift of each frame free.
     """
 
     metric: bool
     log_sigma: float
     trainable: bool
     learning_rate: float
+    group: str
     free_disparity_shift: bool
 
     def __call__(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b h w"]:
@@ -35,6 +37,10 @@ class DepthModel(Protocol):
 
     def trainable_parameters(self, group: str) -> list[nn.Parameter]:
         """Parameters of the group "decoder" or "all"; none where nothing can be trained."""
+        ...
+
+    def backbone(self) -> list[nn.Module]:
+        """What low-rank adapters may be put on; nothing where the network is small."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

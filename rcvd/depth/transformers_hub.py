@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rcvd.checkpoints import CHECKPOINTS
+from rcvd.checkpoint_table import CHECKPOINTS
 from rcvd.depth.network import IMAGENET_MEAN, IMAGENET_STD
 from rcvd.errors import UserError
 from rcvd.hub import load_model, read_settings
@@ -44,6 +44,7 @@ class TransformersDepth(nn.Module):
     learning_rate = (
         1e-5  # Adam; ten times less than for the bundled network, as for large backbones
     )
+    group = "adapters"
 
     def __init__(self, source: Path | str, what: str = "depth model 'transformers'") -> None:
         """source: a folder made by save_pretrained, or a name on the hub.
@@ -107,6 +108,10 @@ class TransformersDepth(nn.Module):
             "all": [self.network],
         }
         return [p for module in modules[group] for p in module.parameters()]
+
+    def backbone(self) -> list[nn.Module]:
+        """Everything before neck and heads."""
+        return [m for name, m in self.network.named_children() if name not in NECKS]
 
 
 def _borders(size: tuple[int, int]) -> tuple[int, int]:

@@ -101,9 +101,11 @@ def flow_change(
 ) -> float:
     """Flicker: mean |log z_j - log z_i| along the flow from i to j; NaN where nothing is valid.
 
-    cameras: those of i and j; then z_i is first taken to frame j, which leaves the inconsistency
-    of static pixels only. Without, the camera's own motion counts as change (the temporal measure
-    of Wang et al., "Neural video depth stabilizer", 2023, in logarithms).
+    cameras: those of i and j; then z_i is first taken to frame j by them. A camera that walks ahead
+    changes the true z of what stands still; that is no flicker and must not count, so this is the
+    form in which flicker is stated. Without cameras the true change counts too (the temporal
+    measure of Wang et al., "Neural video depth stabilizer", 2023, in logarithms). Like all
+    measures here it does not read z_j across a depth edge.
     """
     pixels = pixel_centres((z_i.shape[0], z_i.shape[1]), z_i.device, z_i.dtype)
     landing = pixels + flow.displacement
@@ -114,6 +116,20 @@ def flow_change(
         valid = valid & static
     change = (seen_z[0][valid] / expected[valid]).double().log().abs()
     return float(change.mean()) if len(change) else torch.nan
+
+
+def flicker(
+    z_of: Callable[[int], Float[Tensor, "h w"]],
+    static_of: Callable[[int], Bool[Tensor, "h w"]],
+    flow_of: Callable[[int, int], Flow],
+    cameras: Cameras,
+) -> float:
+    """Mean `flow_change` of static pixels from each frame to the next, under their cameras."""
+    changes = []
+    for k in range(len(cameras.world_from_cam) - 1):
+        pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
+        changes.append(flow_change(z_of(k), z_of(k + 1), flow_of(k, k + 1), pair, static_of(k)))
+    return nan_mean(changes)
 
 
 def flow_reprojection(

@@ -107,14 +107,19 @@ def frame_curve(sums: Float[Tensor, "t g 9"]) -> list[float]:
 
 
 def one_scale_abs_rel(
-    predicted: Float[Tensor, "t h w"], true: Float[Tensor, "t h w"], valid: Bool[Tensor, "t h w"]
+    predicted: Float[Tensor, "t h w"],
+    true: Float[Tensor, "t h w"],
+    valid: Bool[Tensor, "t h w"],
+    judged: Bool[Tensor, "t h w"] | None = None,
 ) -> float:
     """AbsRel over all valid pixels after one scale (median ratio) for the whole sequence.
 
-    Predicted depth that is unknown (<= 0) takes no part.
+    judged: take the error over these pixels only, at the scale of all valid ones. Predicted depth
+    that is unknown (<= 0) takes no part.
     """
     valid = valid & (predicted > 0)
-    if not bool(valid.any()):
+    judged = valid if judged is None else valid & judged
+    if not bool(judged.any()):
         return float("nan")
-    pixels = Pixels.of(predicted, true, valid)
-    return pixels.metrics(ratio_scale(pixels.predicted, pixels.true).apply)["abs_rel"]
+    pixels, part = (Pixels.of(predicted, true, where) for where in (valid, judged))
+    return part.metrics(ratio_scale(pixels.predicted, pixels.true).apply)["abs_rel"]

@@ -1,4 +1,4 @@
-"""From noisy evidence to masks: along time by the flow, over the image by shape."""
+"""From noisy evidence to masks: along time by the flow, over the image by colour and shape."""
 
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.consistency import carry_back
@@ -23,19 +24,27 @@ class CleaningOptions:
 
     certain, possible: log-odds of a region's seeds and of its pixels. min_seeds, min_area: pixels a
     region needs, for images of 384 x 216; scaled with the area. seed_share: of a region's pixels
-    that must be seeds. close: px, radius of gaps that are bridged. dilate: px, around the result.
+    that must be seeds. close: px, radius of gaps that are bridged. dilate: px, around the result;
+    dilate_named: px, around what a detector found.
+
+    reach, spacing: px, within which pixels of like colour share their evidence, and between those
+    asked. colour: difference (RGB in [0, 1]) at which a pixel's say falls to exp(-1/2).
     """
 
     memory: float = 0.8
     floor: float = -2.0
     ceiling: float = 6.0
     certain: float = 4.0
-    possible: float = -0.3
+    possible: float = 0.0
     min_seeds: int = 12
     min_area: int = 80
     seed_share: float = 0.1
     close: int = 2
-    dilate: int = 1
+    dilate: int = 0
+    dilate_named: int = 1
+    reach: int = 8
+    spacing: int = 2
+    colour: float = 0.05
 
 
 REFERENCE_AREA = 384 * 216
@@ -72,6 +81,33 @@ def through_time(
         passed = joined(own, passed, frame, frame + 1)
         kept[frame] = before + passed - own
     return kept
+
+
+def sharpened(
+    odds: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "3 h w"],
+    options: CleaningOptions | None = None,
+) -> Float[Tensor, "h w"]:
+    """Evidence that follows the picture's edges: the mean over pixels nearby of like colour.
+
+    Flow smears the motion of a thing over its surroundings; the bilateral filter (Tomasi, Manduchi
+    1998) of the evidence, weighted by the picture, takes it back. Evidence beyond floor and ceiling
+    does not count more.
+    """
+    o = options or CleaningOptions()
+    r, (h, w) = o.reach, odds.shape
+    border = (r, r, r, r)
+    values = pad(odds.clamp(2 * o.floor, o.ceiling)[None, None], border, mode="replicate")[0, 0]
+    colours = pad(rgb[None], border, mode="replicate")[0]
+    total, mass = torch.zeros_like(odds), torch.zeros_like(odds)
+    for y in range(0, 2 * r + 1, o.spacing):
+        for x in range(0, 2 * r + 1, o.spacing):
+            off = (colours[:, y : y + h, x : x + w] - rgb).square().sum(0) / o.colour**2
+            near = 4 * ((y - r) ** 2 + (x - r) ** 2) / r**2
+            weight = torch.exp(-(off + near) / 2)
+            total += weight * values[y : y + h, x : x + w]
+            mass += weight
+    return total / mass
 
 
 def regions(

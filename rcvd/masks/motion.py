@@ -47,9 +47,8 @@ class MotionMasks:
     ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
         """See `rcvd.masks.model.MaskModel`."""
         odds = self.log_odds(frame_of, flow_of, graph, kept)
-        return clip_masks(
-            odds, found_of, flow_of, graph, self.options.cleaning, self.options.verify
-        )
+        cleaning, verify = self.options.cleaning, self.options.verify
+        return clip_masks(odds, frame_of, found_of, flow_of, graph, cleaning, verify)
 
     def log_odds(
         self, frame_of: FrameOf, flow_of: FlowOf, graph: PairGraph, kept: Kept | None = None

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from rcvd.checkpoints import CHECKPOINTS
+from rcvd.checkpoint_table import CHECKPOINTS
 from rcvd.errors import UserError
 from rcvd.hub import load_model, read_settings
 from rcvd.masks.classes import chosen_classes

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.flow.chain import FlowOf
-from rcvd.masks.cleaning import REFERENCE_AREA, CleaningOptions, disk, regions
+from rcvd.masks.cleaning import REFERENCE_AREA, CleaningOptions, disk, regions, sharpened
+from rcvd.masks.evidence import FrameOf
 from rcvd.masks.instances import joined, regions_as_instances
 from rcvd.masks.tracks import tracked
 from rcvd.types import Instances, PairGraph
@@ -77,9 +78,9 @@ def frame_masks(
     if not len(found):
         return moved, regions_as_instances(moved, odds, MOVES)
     checked = verified(found, odds, o, options)
-    movers = dilated(checked.masks[checked.moving].any(0), o.dilate)
+    movers = dilated(checked.masks[checked.moving].any(0), o.dilate_named)
     still = checked.masks[~checked.moving].any(0) & ~movers
-    named = dilated(checked.masks.any(0), o.dilate + o.close)
+    named = dilated(checked.masks.any(0), o.dilate_named + o.close)
     rest = regions_as_instances(moved & ~named, odds, MOVES, o.min_area * scale)
     return movers | (moved & ~still), joined(checked, rest)
 
@@ -92,18 +93,23 @@ def dilated(mask: Bool[Tensor, "h w"], radius: int) -> Bool[Tensor, "h w"]:
 
 def clip_masks(
     odds: Mapping[int, Tensor],
+    frame_of: FrameOf,
     found_of: FoundOf,
     flow_of: FlowOf,
     graph: PairGraph,
     cleaning: CleaningOptions | None = None,
     options: VerifyOptions | None = None,
 ) -> Iterator[tuple[Bool[Tensor, "h w"], Instances]]:
-    """`frame_masks` of every frame, frame by frame, with tracks. odds: h w by frame."""
+    """`frame_masks` of every frame, frame by frame, with tracks.
+
+    odds: h w by frame; they are sharpened by the frame's picture.
+    """
     kept: list[Bool[Tensor, "h w"]] = []
 
     def instances() -> Iterator[Instances]:
         for k in range(graph.n_frames):
-            moving, found = frame_masks(found_of(k), odds[k], cleaning, options)
+            sharp = sharpened(odds[k], frame_of(k), cleaning)
+            moving, found = frame_masks(found_of(k), sharp, cleaning, options)
             kept.append(moving)
             yield found
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from rcvd.depth.adapters import training, training_size
 from rcvd.depth.model import DepthModel
 from rcvd.device import BatchSize
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneLoss, FinetuneOptions, Pair
 
 logger = logging.getLogger(__name__)
 
+ESTIMATE_AT = 3  # steps after which the pace is known
 WARM_UP = 20  # steps over which the learning rate rises
 MAX_GRADIENT = 1.0  # norm to which gradients are clipped
 
@@ -30,6 +32,38 @@ class FinetuneReport:
     at_steps: tuple[int, ...]
     best: int
     seconds: float
+
+
+class Budget:
+    """Steps or seconds, whichever end first; tells how much of it is used up, in percent."""
+
+    def __init__(self, steps: int, seconds: float, advance: Callable[[int], object]) -> None:
+        self.steps, self.limit, self.advance = steps, seconds, advance
+        self.began, self.told = time.monotonic(), 0
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.began
+
+    def spent(self, step: int) -> bool:
+        """Tells the progress after a step; True when the time is over."""
+        share = max(step / self.steps, self.seconds / max(self.limit, 1e-9))
+        percent = min(100, int(100 * share))
+        self.advance(percent - self.told)
+        self.told = percent
+        return self.seconds > self.limit
+
+    def outlook(self, step: int, pairs_per_step: int, n_pairs: int) -> str:
+        """What the budget buys, by the pace of the first steps."""
+        pace = self.seconds / step
+        steps = min(self.steps, max(step, int(self.limit / pace)))
+        ends = "steps" if steps == self.steps else f"{self.limit / 60:.1f} minutes"
+        return (
+            f"{pace:.2f} s a step; the {ends} allowed buy about {steps} steps in "
+            f"{steps * pace / 60:.1f} minutes, each of the {n_pairs} pairs "
+            f"{steps * pairs_per_step / n_pairs:.1f} times"
+        )
 
 
 def split_pairs(
@@ -58,26 +92,31 @@ def finetune(
     """Trains the model in place on the clip's pairs and leaves the best weights in it.
 
     Best is the smallest held-out loss, the start included: the model never ends worse on held-out
-    pairs. Deterministic on the CPU unless the time runs out. `advance` is called with 1 after each
-    step. A model that cannot be trained, or fewer than two pairs, is left as it is.
+    pairs. Deterministic on the CPU unless the time runs out. `advance` is called with what was used
+    up of the budget of steps or minutes, in percent (100 in all): time left can be read off it. A
+    model that cannot be trained, or fewer than two pairs, is left as it is.
+
+    Raises:
+        UserError: adapters for a network that has no place for them.
     """
     options = options or FinetuneOptions()
-    began = time.monotonic()
     generator = torch.Generator().manual_seed(options.seed)
-    parameters = model.trainable_parameters(options.group)
     train, held_out = split_pairs(pairs, options.held_out, generator)
-    if not parameters or not train or not held_out:
+    if not model.trainable_parameters("all") or not train or not held_out:
         logger.info("fine-tuning: nothing to train (%d pairs)", len(pairs))
         return FinetuneReport((), (), 0, 0.0)
     held_out = _pick(held_out, options.held_out_limit, generator)
-    everything = model.trainable_parameters("all")
-    _require_grad(everything, False)
-    _require_grad(parameters, True)
-    try:
+    budget = Budget(options.steps, 60 * options.minutes, advance)
+    with training(model, options.group, options.rank) as parameters:
+        size = training_size(model, parameters)
+        logger.info(
+            "fine-tuning: %s, %.3g of %.3g million parameters, %.0f MB of weights, gradients and "
+            "moments, Adam %g",
+            options.group, size.trained / 1e6, size.total / 1e6, size.megabytes,
+            options.learning_rate or model.learning_rate,
+        )  # fmt: skip
         loss = FinetuneLoss(model, frames, options, torch.device(device))
-        report = _train(loss, parameters, train, held_out, generator, advance, began)
-    finally:
-        _require_grad(everything, True)
+        report = _train(loss, parameters, train, held_out, generator, budget)
     logger.info(
         "fine-tuning: held-out loss %.4f -> %.4f after %d steps, %.0f s",
         report.losses[0], report.losses[report.best], report.at_steps[-1], report.seconds,
@@ -91,8 +130,7 @@ def _train(
     train: list[Pair],
     held_out: list[Pair],
     generator: torch.Generator,
-    advance: Callable[[int], object],
-    began: float,
+    budget: Budget,
 ) -> FinetuneReport:
     options = loss.options
     rate = options.learning_rate or loss.model.learning_rate
@@ -108,8 +146,9 @@ def _train(
         _backward(loss, optimiser, batch, together)
         nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
         optimiser.step()
-        advance(1)
-        late = time.monotonic() - began > 60 * options.minutes
+        late = budget.spent(step)
+        if step == ESTIMATE_AT and not late:
+            logger.info("fine-tuning: %s", budget.outlook(step, options.pairs_per_step, len(train)))
         if step % every == 0 or late or step == options.steps:
             losses.append(loss.held_out_loss(held_out))
             at_steps.append(step)
@@ -121,7 +160,7 @@ def _train(
     with torch.no_grad():
         for parameter, value in zip(parameters, kept, strict=True):
             parameter.copy_(value)
-    return FinetuneReport(tuple(losses), tuple(at_steps), best, time.monotonic() - began)
+    return FinetuneReport(tuple(losses), tuple(at_steps), best, budget.seconds)
 
 
 def _backward(
@@ -144,8 +183,3 @@ def _backward(
 def _pick(pairs: list[Pair], count: int, generator: torch.Generator) -> list[Pair]:
     order = torch.randperm(len(pairs), generator=generator)[:count]
     return [pairs[int(k)] for k in order]
-
-
-def _require_grad(parameters: list[nn.Parameter], value: bool) -> None:
-    for parameter in parameters:
-        parameter.requires_grad_(value)

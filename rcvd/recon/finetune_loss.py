@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.depth.adapters import GROUPS
 from rcvd.depth.model import DepthModel
+from rcvd.errors import unknown
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import sample
 from rcvd.recon.depth_losses import gradient_loss, reprojection_losses, target_loss
@@ -19,7 +21,9 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class FinetuneOptions:
     """steps, minutes: the budget; what ends first ends the round. pairs_per_step: batch size.
-    group: the parameters that train, "decoder" or "all". learning_rate: 0 takes the backend's.
+    group: the parameters that train: "decoder", "all", "adapters" of that rank on the linear layers
+    of a large transformer, and its decoder, or "auto": the backend's. learning_rate: 0 takes the
+    backend's.
     spatial, ratio, target, prior: weights of the four terms. static_prior: of the prior term where
     pixels do not move. target_floor: sigma of log depth at which a target has half its weight.
     limit: error at which a match loses its say, in units of the losses. held_out: share of the
@@ -29,7 +33,8 @@ class FinetuneOptions:
     steps: int = 300
     minutes: float = 4.0
     pairs_per_step: int = 2
-    group: str = "all"
+    group: str = "auto"
+    rank: int = 8
     learning_rate: float = 0.0
     spatial: float = 1.0
     ratio: float = 1.0
@@ -42,6 +47,10 @@ class FinetuneOptions:
     held_out_limit: int = 16
     evaluations: int = 6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            raise unknown("group of parameters (finetune.options.group)", self.group, GROUPS)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,9 @@ def resect(
     if len(world) < options.min_matches:
         return None
     every = max(1, len(world) // options.max_points)
-    xyz = np.asarray(world[::every])
+    # OpenCV's thresholds expect scenes of ordinary size: a prior may come in any unit
+    unit = world[::every].norm(dim=1).median().clamp(min=1e-12)
+    xyz = np.asarray(world[::every] / unit)
     uv = np.asarray(pixels[::every]) - 0.5
     found = [_ransac(xyz, uv, camera, k * options.threshold, options) for k in WIDTHS]
     poses = [pose for pose in found if pose is not None]
@@ -183,23 +185,26 @@ def resect(
         return None
     rotvec, translation = min(poses, key=lambda pose: _median_error(xyz, uv, camera, pose))
     rotation = torch.from_numpy(cv2.Rodrigues(rotvec)[0])
-    return invert(rigid(rotation, torch.from_numpy(translation[:, 0])))
+    return invert(rigid(rotation, unit * torch.from_numpy(translation[:, 0])))
 
 
 def _ransac(
     xyz: np.ndarray, uv: np.ndarray, camera: np.ndarray, threshold: float, options: InitialOptions
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Rotation vector and translation to the camera at one inlier distance."""
-    ok, rotvec, translation, inliers = cv2.solvePnPRansac(
-        xyz,
-        uv,
-        camera,
-        None,
-        reprojectionError=threshold,
-        iterationsCount=options.iterations,
-        confidence=0.999,
-        flags=cv2.SOLVEPNP_SQPNP,
-    )
+    try:
+        ok, rotvec, translation, inliers = cv2.solvePnPRansac(
+            xyz,
+            uv,
+            camera,
+            None,
+            reprojectionError=threshold,
+            iterationsCount=options.iterations,
+            confidence=0.999,
+            flags=cv2.SOLVEPNP_SQPNP,
+        )
+    except cv2.error:
+        return None  # an assertion of OpenCV's where a sample's points all but coincide
     if not ok or inliers is None or len(np.asarray(inliers)) < options.min_matches:
         return None
     chosen = np.asarray(inliers)[:, 0].astype(np.int64)

@@ -51,6 +51,20 @@ def upsample_depth(
     return torch.where(value > 0, 1 / value.clamp(min=1e-9), 0.0)
 
 
+def upsample_frame(
+    z: Float[Tensor, "h w"],
+    confidence: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "3 h w"],
+    full: Float[Tensor, "3 H W"],
+    options: UpsampleOptions | None = None,
+) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
+    """z and confidence at the size of `full`, both 0 where the depth is unknown."""
+    large = upsample_depth(z, rgb, full, options)
+    size = (full.shape[-2], full.shape[-1])
+    trust = interpolate(confidence[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    return large, torch.where(large > 0, trust, 0.0)
+
+
 def _choose(
     disparity: Float[Tensor, "h w"],
     split: Float[Tensor, "h w"],

@@ -179,7 +179,7 @@ def _train(
         model.load_state_dict(load_checkpoint(workspace.folder / name))
         return read_json(workspace.folder / report_name)
     options = replace(settings.options, minutes=settings.minutes, seed=workspace.store.seed)
-    with workspace.store.progress("fine-tuning", options.steps) as advance:
+    with workspace.store.progress("fine-tuning", 100) as advance:
         report = finetune(model, solver.pairs, frames, options, workspace.store.device, advance)
     with workspace.writing(name) as part:
         part.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}))

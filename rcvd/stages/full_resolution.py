@@ -6,12 +6,11 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from rcvd.export.cameras import write_cameras
 from rcvd.export.depth_images import write_depth
 from rcvd.geometry.camera import resize_intrinsics
-from rcvd.recon.upsample import UpsampleOptions, upsample_depth
+from rcvd.recon.upsample import UpsampleOptions, upsample_frame
 from rcvd.scene import Scene
 from rcvd.stages.frames import FramesSettings, selection
 from rcvd.store import Workspace, writing
@@ -43,7 +42,6 @@ def write_full_resolution(
     for k, (rgb, _) in zip(workspace.track(frames, "full size"), pictures, strict=False):
         full = torch.from_numpy(rgb).to(workspace.store.device).permute(2, 0, 1).float() / 255
         z, confidence = (part.to(full) for part in depth_of(k))
-        large = upsample_depth(z, scene.rgb(k).to(full), full, options)
-        trust = interpolate(confidence[None, None], size, mode="bilinear", align_corners=False)
+        large = upsample_frame(z, confidence, scene.rgb(k).to(full), full, options)
         with writing(folder / "depth" / f"{k:06d}.npz") as part:
-            write_depth(part, large, trust[0, 0])
+            write_depth(part, *large)

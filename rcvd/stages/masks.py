@@ -137,4 +137,4 @@ def _from_files(
         yield kept.pop(), instances
 
 
-STAGE = Stage("masks", ("frames", "flow"), run, version=2)
+STAGE = Stage("masks", ("frames", "flow"), run, version=3)

@@ -110,4 +110,4 @@ def _write_deformation(workspace: Workspace, solved: Solved) -> None:
         )
 
 
-STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=4)
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=5)

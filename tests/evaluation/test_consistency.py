@@ -128,3 +128,25 @@ def test_the_nearer_point_wins_the_z_buffer() -> None:
     right.world_from_cam[0, 3] = 0.05
     error = consistency.warped_abs_rel((near, static), still, (z[0], static), right)
     assert error > 0.02
+
+
+def test_flicker_is_the_change_that_the_cameras_do_not_make() -> None:
+    cameras, z = scene()
+    flows = {}
+    for k in range(len(z) - 1):
+        pixels = pixel_centres(SIZE, dtype=torch.float64)
+        landed, _ = consistency.transfer(
+            z[k], pixels, Camera.of(cameras, k), Camera.of(cameras, k + 1)
+        )
+        ones = torch.ones(SIZE, dtype=torch.float64)
+        flows[k, k + 1] = Flow(landed - pixels, ones > 0, ones)
+
+    def measured(depth: Tensor) -> float:
+        static = torch.ones(SIZE, dtype=torch.bool)
+        return consistency.flicker(
+            depth.__getitem__, lambda _: static, lambda i, j: flows[i, j], cameras
+        )
+
+    assert measured(z) < 1e-3
+    shaking = z * torch.tensor([1.0, 1.05] * 3, dtype=torch.float64)[:, None, None]
+    assert measured(shaking) == pytest.approx(math.log(1.05), rel=0.02)

@@ -2,7 +2,7 @@
 
 import torch
 
-from rcvd.masks.cleaning import CleaningOptions, regions, through_time
+from rcvd.masks.cleaning import CleaningOptions, regions, sharpened, through_time
 from rcvd.types import Flow
 
 SIZE = (108, 192)
@@ -74,3 +74,16 @@ def test_what_is_passed_on_is_bounded() -> None:
 
     out = _through_time(evidence, still, CleaningOptions(memory=0.9, ceiling=6.0))
     assert out.max() <= 2 * 6.0 - 3.0 + 1e-5
+
+
+def test_evidence_smeared_over_an_edge_of_the_picture_is_taken_back() -> None:
+    rgb = torch.full((3, *SIZE), 0.2)
+    rgb[:, 30:70, 80:110] = 0.7  # the thing that moves
+    odds = torch.full(SIZE, -2.0)
+    odds[25:75, 74:116] = 4.0  # its flow, smeared
+    odds[50:56, 80:110] = -0.5  # a stripe where the flow tells nothing
+    sharp = sharpened(odds, rgb)
+    assert sharp[30:70, 80:110].min() > 1.0
+    assert odds[40, 74:77].min() == 4.0
+    assert sharp[40, 74:77].max() < 2.5
+    assert torch.equal(sharpened(torch.ones(SIZE), rgb), torch.ones(SIZE))

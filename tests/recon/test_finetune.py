@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from rcvd.depth.adapters import ADAPTERS, training, training_size
+from rcvd.depth.bundled import BundledDepth
+from rcvd.errors import UserError
 from rcvd.recon.depth_losses import gradient_loss, reprojection_losses, target_loss
-from rcvd.recon.finetune import finetune, split_pairs
+from rcvd.recon.finetune import Budget, finetune, split_pairs
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
 from tests.recon.plane_scene import BACKDROP, PANEL, WALKER, PlaneScene, cameras
 
@@ -20,7 +23,7 @@ class TinyDepth(nn.Module):
     """A few convolutions: fast, and bad at the start."""
 
     metric, trainable, free_disparity_shift = False, True, False
-    log_sigma, learning_rate = 0.3, 3e-3
+    log_sigma, learning_rate, group = 0.3, 3e-3, "all"
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,6 +41,9 @@ class TinyDepth(nn.Module):
     def trainable_parameters(self, group: str) -> list[nn.Parameter]:
         modules = {"decoder": [self.head], "all": [self]}[group]
         return [p for m in modules for p in m.parameters()]
+
+    def backbone(self) -> list[nn.Module]:
+        return []
 
 
 def frames_of(scene: PlaneScene, model: TinyDepth, with_target: bool = False) -> FinetuneFrames:
@@ -149,7 +155,7 @@ def test_a_bad_start_improves(scene: PlaneScene, with_target: bool) -> None:
     assert report.losses[report.best] < 0.7 * report.losses[0]
     assert not torch.equal(first, model.head.weight)
     assert 0 < abs_rel(scene, model) < 0.75 * before
-    assert sum(steps) == 60
+    assert sum(steps) == 100  # percent of the budget
     assert all(p.requires_grad for p in model.parameters())
 
 
@@ -190,3 +196,68 @@ def test_time_is_bounded_and_nothing_to_train_is_left_alone(scene: PlaneScene) -
     assert report.at_steps == (0, 1)
     alone = finetune(model, [(0, 1), (1, 0)], frames_of(scene, model))
     assert alone.losses == ()
+
+
+class Linear(TinyDepth):
+    """TinyDepth whose features pass two linear layers on their way to the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixer = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+        self.features.append(Mixed(self.mixer))
+
+    def backbone(self) -> list[nn.Module]:
+        return [self.mixer]
+
+
+class Mixed(nn.Module):
+    """A perceptron over channels of an image."""
+
+    def __init__(self, mixer: nn.Module) -> None:
+        super().__init__()
+        self.mixer = mixer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.mixer(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def test_adapters_change_the_backbone_by_low_rank_and_leave_its_names(scene: PlaneScene) -> None:
+    torch.manual_seed(0)
+    model = Linear()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    options = FinetuneOptions(steps=30, minutes=5, group="adapters", rank=2)
+    parts: list[int] = []
+    report = finetune(model, PAIRS, frames_of(scene, model, True), options, advance=parts.append)
+    after = model.state_dict()
+    assert report.losses[report.best] < report.losses[0]
+    assert sum(parts) == 100
+    assert list(after) == list(before)
+    change = after["mixer.0.weight"] - before["mixer.0.weight"]
+    assert torch.linalg.matrix_rank(change, atol=1e-5) == 2
+    assert torch.equal(after["features.0.weight"], before["features.0.weight"])
+    assert not torch.equal(after["head.weight"], before["head.weight"])
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_adapters_need_linear_layers_and_groups_a_name() -> None:
+    with pytest.raises(UserError, match="no linear layers"), training(BundledDepth(), ADAPTERS, 4):
+        pass
+    with pytest.raises(UserError, match="did you mean 'adapters'"):
+        FinetuneOptions(group="adapter")
+
+
+def test_training_size_counts_weights_gradients_and_moments() -> None:
+    model = Linear()
+    with training(model, "decoder", 4) as parameters:
+        size = training_size(model, parameters)
+    head = 16 * 9 + 1
+    assert size.trained == head
+    assert size.megabytes == pytest.approx(4 * (size.total + 3 * head) / 1e6)
+
+
+def test_the_budget_says_what_it_buys() -> None:
+    budget = Budget(steps=100, seconds=1e9, advance=lambda _: None)
+    assert "the steps allowed buy about 100 steps" in budget.outlook(3, 2, 50)
+    assert "each of the 50 pairs 4.0 times" in budget.outlook(3, 2, 50)
+    assert not budget.spent(50)
+    assert Budget(steps=100, seconds=0.0, advance=lambda _: None).spent(1)

@@ -170,3 +170,21 @@ def test_known_distortion_is_used_and_kept() -> None:
     ignored = solve(bent, OPTIONS, made.intrinsics)
     assert 1e-7 < ate(solution, made) < 0.3 * ate(ignored, made)
     assert solution.cameras.distortion.tolist() == [k1] * made.matches.n_frames
+
+
+@pytest.mark.parametrize(("log_unit", "sky"), [(-9.2, 0.0), (0.0, 0.6)])
+def test_a_prior_in_any_unit_and_with_a_sky_is_survived(log_unit: float, sky: float) -> None:
+    """sky: share of the points whose z is at the upper limit of a metric network."""
+    made = make("hand", 8)
+    generator = torch.Generator().manual_seed(0)
+
+    def wild(log_z: Tensor) -> Tensor:
+        far = torch.rand(log_z.shape, generator=generator) < sky
+        return torch.where(far, 9.2, log_z + log_unit)
+
+    matches = made.matches
+    wrong = replace(matches, log_z_i=wild(matches.log_z_i), log_z_j=wild(matches.log_z_j))
+    solution = solve(wrong, OPTIONS)
+    assert solution.cameras.world_from_cam.isfinite().all()
+    assert solution.deformation.log_scale.isfinite().all()
+    assert sky or ate(solution, made) < 2e-4
