@@ -80,6 +80,7 @@ def localize(
     demo: Demo = False,
     classes: Classes = None,
     threshold: Annotated[float, typer.Option(help="Probability from which it happens.")] = 0.5,
+    smooth: Annotated[int, typer.Option(help="Clips either side to average over.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSON to write.")] = None,
     truth: Annotated[Path | None, typer.Option(help="ActivityNet JSON to measure against.")] = None,
     device: Device = "auto",
@@ -97,7 +98,7 @@ def localize(
     opened = open_source(source)
     likely = on_source.clip_probabilities(network, on_source.clip_features(network, opened, spec))
     seconds = spec.clip[0] * opened.frame_seconds
-    found = montes.to_segments(likely, seconds, threshold, video=source.stem)
+    found = montes.to_segments(likely, seconds, threshold, smooth, source.stem)
     for s in found:
         name = card.names[s.label] if card.names else f"action {s.label}"
         say(f"{s.start:7.2f} s to {s.end:7.2f} s  {name} {s.score:.2f}")
@@ -112,7 +113,7 @@ def localize(
 
 @app.command(name="fit-localizer")
 def fit_localizer(
-    out: OutFolder, steps: Steps = 300, seed: Seed = 0, device: Device = "auto"
+    out: OutFolder, steps: Steps = 600, seed: Seed = 0, device: Device = "auto"
 ) -> None:
     """Train toy_rnn on untrimmed MotionWorld videos."""
     from rcvd.pipeline import pick_device

@@ -111,3 +111,40 @@ def train_tracker(
     save_siamfc(network, out)
     recent = losses[-100:]
     say(f"{out}: loss {sum(recent) / len(recent):.4f}")
+
+
+@app.command()
+def masks(
+    scene: Annotated[Path, typer.Argument(help="A scene folder made by rcvd reconstruct.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the refined masks.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="An .npz with array `moving`, as rcvd demo's truth.npz.")
+    ] = None,
+) -> None:
+    """Judge each tracked instance by its own motion; write masks to reconstruct with anew.
+
+    Use them with: rcvd reconstruct CLIP --masks-dir OUT. Nothing does so by itself.
+    """
+    from rcvd.arrays import read_npz
+    from rcvd.recognition.track import refine_masks
+    from rcvd.scene import Scene
+
+    opened = Scene.load(scene)
+    verdicts = refine_masks.judge(opened)
+    made = refine_masks.refined_masks(opened, verdicts)
+    refine_masks.write_masks(out, made)
+    for one in verdicts:
+        says = "moves" if one.moves else "still"
+        say(
+            f"{one.track:3} {one.label:10} {says}, {one.own:.2f} x the bound in {one.frames} frames"
+        )
+    say(f"{out}: {len(made)} masks; use them with: rcvd reconstruct --masks-dir {out}")
+    if truth:
+        import torch
+
+        moving = torch.from_numpy(read_npz(truth, ("moving",))["moving"])
+        before = [opened.moving(k) for k in range(opened.n_frames)]
+        if moving.shape != (len(made), *opened.size):
+            raise UserError(f"{truth}: masks of shape {tuple(moving.shape)} are not this scene's")
+        first, now = (refine_masks.mask_iou(some, moving) for some in (before, made))
+        say(f"IoU with the truth: {first:.4f} before, {now:.4f} after")

@@ -4,9 +4,11 @@ from rcvd import (
     cli_recognize_action,
     cli_recognize_data,
     cli_recognize_generate,
+    cli_recognize_geometry,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
+    cli_recognize_visualise,
 )
 from rcvd.cli_recognize import app
 
@@ -14,9 +16,11 @@ MODULES = (
     cli_recognize_action,
     cli_recognize_data,
     cli_recognize_generate,
+    cli_recognize_geometry,
     cli_recognize_judge,
     cli_recognize_motion,
     cli_recognize_track,
+    cli_recognize_visualise,
 )
 
 __all__ = ["MODULES", "app"]

@@ -62,7 +62,7 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
 
 
 def with_run(prediction: Prediction, path: Path) -> Prediction:
-    """A scene of ours with the masks and the flow of its run folder, where it has them."""
+    """A scene of ours with masks, flow and depth prior of its run folder, where it has them."""
     if prediction.system != "rcvd" or not (path / "run").is_dir():
         return prediction
     store, scene = Store(path), Scene.load(path)
@@ -70,6 +70,8 @@ def with_run(prediction: Prediction, path: Path) -> Prediction:
         prediction = replace(prediction, moving=scene.moving)
     if store.done("flow") and not store.cleaned("flow"):
         prediction = replace(prediction, flow=lambda k: scene.flow(k, k + 1))
+    if store.done("depth") and not store.cleaned("depth"):
+        prediction = replace(prediction, prior=scene.prior)
     return prediction
 
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What each part of the depth is worth: every part removed in turn, on an exact clip.
 
-tools/bench ablation [--frames 24] [--size 256x160] [--seeds 0 1] [--steps 40] [--out DIR]
+tools/bench ablation [--frames 24] [--size 256x160] [--seeds 0 1] [--steps 100] [--out DIR]
 
 All variants share flow, masks and the first solve. Fine-tuning is bounded by steps, so that the
-table does not depend on the machine. Prints a table in Markdown and writes it as JSON.
+table does not depend on the machine. A round that does not gain on held-out pairs is not kept:
+then the rows of its losses equal the first, and the last two columns say so. Prints a table in
+Markdown and writes it as JSON.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import json
 import logging
 import shutil
 import tempfile
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -44,6 +47,8 @@ FIGURES = {  # column -> figure of `demo_errors`
     "all": "abs_rel",
     "flicker / prior's": "flicker_share",
     "ATE %": "ate_percent",
+    "held-out loss before": "held_out_before",
+    "after": "held_out_after",
 }
 
 
@@ -83,7 +88,8 @@ def table(by_seed: dict[int, dict[str, Differences]]) -> str:
     """Means over the seeds, in Markdown."""
     lines = ["| removed | " + " | ".join(FIGURES) + " |", "|---" * (len(FIGURES) + 1) + "|"]
     for name in VARIANTS:
-        means = [fmean(found[name][key] for found in by_seed.values()) for key in FIGURES.values()]
+        errors = [found[name] for found in by_seed.values()]
+        means = [fmean(e.get(key, nan) for e in errors) for key in FIGURES.values()]
         lines.append(f"| {name} | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
     return "\n".join(lines)
 
@@ -95,7 +101,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--size", default="256x160", help="width x height")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, default=40, help="of fine-tuning")
+    parser.add_argument("--steps", type=int, default=100, help="of fine-tuning")
     parser.add_argument("--out", type=Path, help="folder that keeps clips, scenes and table")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)

@@ -1,5 +1,7 @@
 """Masks and consistency as parts of a protocol."""
 
+from functools import partial
+
 import cv2
 import torch
 from jaxtyping import Bool, Float
@@ -10,12 +12,15 @@ from rcvd.evaluation.depth_rules import resize
 from rcvd.evaluation.masks import mask_metrics
 from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import (
+    DepthReader,
     Prediction,
     TrueSequence,
     predicted_intrinsics,
     predicted_poses,
 )
 from rcvd.types import Cameras
+
+PRIOR_GAP = 4  # frames apart at which the depth prior is judged beside the result
 
 
 def resize_mask(mask: Bool[Tensor, "h w"], size: tuple[int, int]) -> Bool[Tensor, "a b"]:
@@ -53,6 +58,8 @@ def rule_consistency(
 ) -> Score | None:
     """Two-view agreement and TAE of the prediction on its static pixels, at its own size.
 
+    Where a system keeps its depth prior, that one's figures at one gap stand beside (`_prior`),
+    under the same cameras and at one scale for the sequence: what the system made of it.
     Static: outside the true masks where there are any, else outside the prediction's own.
     """
     if prediction is None or prediction.depth is None or None in frames:
@@ -66,8 +73,8 @@ def rule_consistency(
         return Score({}, "no intrinsics")
     distortion = torch.zeros(len(poses), dtype=torch.float64)
 
-    def view(k: int) -> View:
-        z: Float[Tensor, "h w"] = read(frames[k] or 0).float()
+    def view(k: int, read: DepthReader = read, scale: float = 1.0) -> View:
+        z: Float[Tensor, "h w"] = scale * read(frames[k] or 0).float()
         source = truth.moving(k) if truth.moving is not None else None
         if source is None and prediction.moving is not None:
             source = prediction.moving(frames[k] or 0)
@@ -75,4 +82,16 @@ def rule_consistency(
         return z, ~resize_mask(moving, (h, w))
 
     cameras = Cameras(poses.double(), intrinsics, distortion, (h, w))
-    return Score(sequence_consistency(view, cameras))
+    found = sequence_consistency(view, cameras)
+    if prediction.prior is not None:
+        before = partial(view, read=prediction.prior, scale=_prior_scale(prediction.prior, read))
+        for name, value in sequence_consistency(before, cameras, (PRIOR_GAP,)).items():
+            found[f"{name}_prior"] = value
+    return Score(found)
+
+
+def _prior_scale(prior: DepthReader, depth: DepthReader) -> float:
+    """Median ratio of the depth to the prior, over the first frame."""
+    z, before = depth(0).float(), prior(0).float()
+    known = (z > 0) & (before > 0)
+    return float((z[known] / before[known]).median()) if bool(known.any()) else 1.0

@@ -51,7 +51,8 @@ class Prediction:
 
     names: image file stem of each frame, where the system keeps them. size: (height, width) the
     intrinsics belong to; NaN intrinsics mean unknown. unit: of lengths, in words. known_k: the
-    intrinsics were given to the system.
+    intrinsics were given to the system. prior: depth before the system made it consistent, up to
+    one scale a sequence.
     """
 
     system: str
@@ -60,6 +61,7 @@ class Prediction:
     intrinsics: Float[Tensor, "t 4"] | None = None
     size: tuple[int, int] | None = None
     depth: DepthReader | None = None
+    prior: DepthReader | None = None
     moving: MaskReader | None = None
     flow: FlowReader | None = None
     names: tuple[str, ...] | None = None

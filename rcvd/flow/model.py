@@ -11,6 +11,7 @@ from torch import Tensor
 from rcvd.errors import unknown
 from rcvd.flow.bundled import BundledFlow
 from rcvd.flow.dis import DisFlow
+from rcvd.flow.flownet import FlowNetFlow
 from rcvd.flow.lucas_kanade import LucasKanadeFlow
 from rcvd.flow.raft import raft
 
@@ -44,6 +45,7 @@ FLOW_MODELS: dict[str, Callable[[torch.device, Path | None], FlowModel]] = {
     "lucas_kanade": LucasKanadeFlow,
     "raft_small": raft("raft_small"),
     "raft_large": raft("raft_large"),
+    "flownet": FlowNetFlow,
 }
 
 

@@ -1,10 +1,19 @@
 """Networks that join streams inside, that score boxes, and that answer clip by clip."""
 
-from rcvd.recognition.model_spec import RESNET_ROWS, SLOWFAST_ROWS, ModelSpec
-from rcvd.recognition.networks import action_detector, clip_rnn, segment_consensus, stream_fusion
+import dataclasses
+
+from rcvd.recognition.model_spec import I3D_ROWS, RESNET_ROWS, SLOWFAST_ROWS, ModelSpec
+from rcvd.recognition.networks import (
+    action_detector,
+    clip_rnn,
+    rgbd,
+    segment_consensus,
+    stream_fusion,
+)
 from rcvd.recognition.preprocessing import (
     C3D_INPUT,
     DETECTOR_INPUT,
+    I3D_INPUT,
     IMAGENET_INPUT,
     MOTION_INPUT,
     PYTORCHVIDEO_INPUT,
@@ -37,6 +46,22 @@ FUSED: dict[str, ModelSpec] = {
         IMAGENET_INPUT,
         classes=101,
         spread=True,
+    ),
+    "i3d_rgbd": ModelSpec(
+        rgbd.i3d_rgbd,
+        "I3D with depth as a fourth channel",
+        (64, 224, 224),
+        I3D_INPUT,
+        ("rgb", "depth"),
+        rows=tuple(f"network.{row}" for row in I3D_ROWS),
+    ),
+    "toy_rgbd": ModelSpec(
+        rgbd.toy_rgbd,
+        "toy: 3-D convolutions over RGB-D",
+        (12, 24, 24),
+        dataclasses.replace(MOTION_INPUT, short_side=24),
+        ("rgb", "depth"),
+        classes=4,
     ),
 }
 

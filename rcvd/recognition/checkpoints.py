@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rcvd.errors import UserError
+from rcvd.recognition.networks.rgbd import COLOURS, Rgbd, first_layer
 from rcvd.recognition.registry import find
 from rcvd.weights import load_checkpoint, load_into
 
@@ -79,19 +80,30 @@ def to_our_keys(name: str, tensors: dict[str, Tensor], origin: str) -> dict[str,
     return tensors
 
 
+def _inflated(network: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an RGB network for the RGB-D network made of it; others as they are."""
+    if not isinstance(network, Rgbd) or any(key.startswith("network.") for key in tensors):
+        return tensors
+    first = f"{first_layer(network.network, COLOURS + 1)}.weight"
+    weight = tensors.get(first)
+    if weight is not None and weight.ndim > 1 and weight.shape[1] == COLOURS:
+        tensors = tensors | {first: torch.cat([weight, weight.mean(1, keepdim=True)], 1)}
+    return {f"network.{key}": value for key, value in tensors.items()}
+
+
 def load_weights(
     network: nn.Module, name: str, path: Path, replace_head: bool = False
 ) -> list[str]:
     """Loads a checkpoint into the network `name`; returns the keys left at random.
 
-    Everything must fit. replace_head: the classifier may have another number of classes; it then
-    stays random, and is returned.
+    Everything must fit; an RGB-D network also takes the weights of its RGB original. replace_head:
+    the classifier may have another number of classes; it then stays random, and is returned.
 
     Raises:
         UserError: keys are missing or unknown or differ in shape; they are named.
     """
     find(name)
-    tensors = to_our_keys(name, load_checkpoint(path), str(path))
+    tensors = _inflated(network, to_our_keys(name, load_checkpoint(path), str(path)))
     own = network.state_dict()
     head = [f"{head_name(network)}.{part}" for part in ("weight", "bias")]
     wrong = [k for k in head if k in own and k in tensors and tensors[k].shape != own[k].shape]

@@ -15,7 +15,8 @@ from rcvd.recognition.data.transforms import crop_clip
 from rcvd.recognition.metrics import average_views
 from rcvd.recognition.model_spec import ModelSpec
 from rcvd.recognition.motion.stacking import Stack, restack
-from rcvd.recognition.preprocessing import resize_clip, short_side_size
+from rcvd.recognition.networks.rgbd import depth_input
+from rcvd.recognition.preprocessing import resize_clip, resize_depth, short_side_size
 from rcvd.recognition.sources import ClipSource
 
 
@@ -45,7 +46,7 @@ def prepare_views(
     a video that is too short stands still at its end.
 
     Raises:
-        UserError: the network takes flow and there is none.
+        UserError: the network takes flow or depth and there is none.
     """
     if "boxes" in spec.inputs:
         raise UserError("this network scores boxes; use it with: rcvd recognize detect")
@@ -62,6 +63,8 @@ def prepare_views(
         if "flow" in spec.inputs:
             flow = resize_clip(_stacked(source, index.tolist(), stack), size, is_flow=True)
             inputs["flow"] = spec.preprocessing.displacements(flow)
+        if "depth" in spec.inputs:
+            inputs["depth"] = depth_input(resize_depth(source.depth(index.tolist())[None], size))
         places = three_crops(size, crop)
         for place in places if views.crops == 3 else places[1:2]:
             yield {name: crop_clip(inputs[name], place, crop) for name in spec.inputs}

@@ -57,6 +57,14 @@ def resize_clip(
     return small
 
 
+def resize_depth(
+    z: Float[Tensor, "b 1 t h w"], size: tuple[int, int]
+) -> Float[Tensor, "b 1 t h2 w2"]:
+    """Every depth map to (height, width) by the nearest pixel: no depth between two surfaces."""
+    frames = interpolate(z.transpose(1, 2).flatten(0, 1), size=size, mode="nearest-exact")
+    return frames.reshape(len(z), z.shape[2], 1, *size).transpose(1, 2)
+
+
 def short_side_size(size: tuple[int, int], short: int) -> tuple[int, int]:
     """(height, width) with the short side at `short` and the same shape."""
     h, w = size

@@ -238,6 +238,7 @@ def example_inputs(spec: ModelSpec, device: str = "meta") -> dict[str, Tensor]:
     made = {
         "rgb": torch.zeros(1, 3, t, h, w, device=device),
         "flow": torch.zeros(1, 2, t - 1, h, w, device=device),
+        "depth": torch.zeros(1, 1, t, h, w, device=device),
         "boxes": torch.tensor([[0.0, 0.0, w, h]], device=device),
         "clip": torch.zeros(1, dtype=torch.int64, device=device),
     }

@@ -53,6 +53,17 @@ class ClipSource(ABC):
         """Pixels from each of the frames but the first to the one before, where that is known."""
         return None
 
+    def depth(self, index: Sequence[int]) -> Float[Tensor, "1 t h w"]:
+        """z of each frame, 0 where it is unknown.
+
+        Raises:
+            UserError: only a finished scene has depth.
+        """
+        raise UserError(
+            f"frames {index[0]} to {index[-1]} have no depth; give a scene folder of a finished "
+            "rcvd reconstruct"
+        )
+
 
 @dataclass(frozen=True)
 class TensorSource(ClipSource):
@@ -146,6 +157,9 @@ class SceneFrames(ClipSource):
 
     def backward(self, index: Sequence[int]) -> Float[Tensor, "2 t1 h w"]:
         return torch.stack([self._step(b, a) for a, b in pairwise(index)], 1)
+
+    def depth(self, index: Sequence[int]) -> Float[Tensor, "1 t h w"]:
+        return torch.stack([self.scene.depth(k)[0] for k in index])[None].float()
 
     def _step(self, a: int, b: int) -> Float[Tensor, "2 h w"]:
         _neighbours(*sorted((a, b)))

@@ -1,6 +1,7 @@
 """export: everything at the top of the scene folder; the only stage that writes there."""
 
 import logging
+import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -98,7 +99,9 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
     scene = Scene(workspace.store.root)
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
     solved = _Source(scene, workspace, cameras, identity_gauge())
+    began = time.process_time()
     cloud = fuse_scene(solved, settings.fuse)
+    fusion = round(time.process_time() - began, 2)
     scale = _scale(solved, cloud, settings)
     gauge = first_frame_gauge(cameras, solved.z(0), scale.factor)
     source = replace(solved, gauge=gauge)
@@ -124,7 +127,7 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
     with writing(root / "scene.json") as part:
         write_scene_json(part, scene_document(exported, scale.words, unit, facts))
     logger.info("%d points; verdict: %s", len(points.xyz), facts["verdict"])
-    return {"points": len(points.xyz), "scale": gauge.scale}
+    return {"points": len(points.xyz), "scale": gauge.scale, "fusion_cpu_seconds": fusion}
 
 
 def _write_depth(source: _Source, root: Path) -> float:

@@ -48,7 +48,7 @@ class FinetuneSettings:
     """
 
     rounds: int = 1
-    minutes: float = 5.0
+    minutes: float = 3.5
     triangulated: bool = True
     min_agreement: float = 0.6
     options: FinetuneOptions = field(default_factory=FinetuneOptions)

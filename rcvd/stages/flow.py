@@ -47,8 +47,8 @@ CACHED_FRAMES = 32  # so many frames stay in memory; pairs of one distance are n
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """backend: dis, bundled, lucas_kanade, raft_small or raft_large; auto: bundled on a GPU, dis on
-    a CPU. weights: a checkpoint for it. folder: your own flow instead.
+    """backend: dis, bundled, lucas_kanade, raft_small, raft_large, flownet; auto: bundled on a GPU,
+    dis on a CPU. weights: a checkpoint for it. folder: your own flow instead.
 
     rule: which pairs (method of Kopf et al. 2021, or denser). min_valid: share of valid pixels
     below which a pair that is no neighbour is dropped.

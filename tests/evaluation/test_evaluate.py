@@ -17,7 +17,8 @@ from rcvd.cli_evaluate import register
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
 from rcvd.evaluation.davis import write_davis
-from rcvd.evaluation.sequence import Prediction
+from rcvd.evaluation.other_rules import rule_consistency
+from rcvd.evaluation.sequence import Prediction, TrueSequence
 from rcvd.evaluation.sintel import write_sintel
 from rcvd.evaluation.tum_rgbd import write_tum_rgbd
 from rcvd.export.cameras import write_cameras
@@ -96,6 +97,21 @@ def test_davis_masks_need_no_truth_but_masks(tmp_path: Path) -> None:
     assert masks.failures == {"camel": ("no masks",)}
     assert masks.means["sequences"]["j"] == 0
     assert consistency.means["sequences"]["log_ratio_1"] < 1e-2
+    assert "log_ratio_4_prior" not in consistency.means["sequences"]
+
+
+def test_consistency_before_and_after_where_the_prior_is_kept() -> None:
+    scene = exact.make(6)
+
+    def prior(k: int) -> torch.Tensor:  # another scale in every frame, and another unit
+        return 7 * (1 + 0.1 * (k % 5)) * scene.z[k]
+
+    prediction = replace(exact.predict(scene), prior=prior)
+    truth = TrueSequence("camel", (), torch.arange(6).double(), moving=lambda k: scene.moving[k])
+    score = rule_consistency(truth, prediction, list(range(6)))
+    assert score is not None
+    assert score.metrics["log_ratio_4"] < 1e-2
+    assert 0.15 < score.metrics["log_ratio_4_prior"] < 0.35  # log 1.4, up to what counts as hidden
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcvd.depth.model import DEPTH_MODELS, load_depth
 from rcvd.errors import UserError
+from rcvd.flow.flownet import FlowNet, save_flownet
 from rcvd.flow.model import FLOW_MODELS, load_flow
 from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.model import MASK_MODELS, load_masks
@@ -41,7 +42,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         if name in done:
             return done[name]
-        if name in FLOW_MODELS:
+        if name == "flownet":
+            save_flownet(FlowNet(), folder / "flownet.safetensors")
+            done[name] = folder / "flownet.safetensors"
+        elif name in FLOW_MODELS:
             done[name] = checkpoints.raft_file(name, folder)
         elif name in TORCHVISION_MASKS:
             done[name] = checkpoints.mask_rcnn_file(name, folder)

@@ -18,9 +18,12 @@ from rcvd.recognition.localise.segments import (
     segment_map,
 )
 from rcvd.recognition.localise.train import (
+    LocaliserOptions,
     clip_labels,
+    measure_localiser,
+    train_localiser,
 )
-from rcvd.recognition.motion.programmes import STILL, make_untrimmed
+from rcvd.recognition.motion.programmes import STILL, make_actions, make_untrimmed
 from rcvd.recognition.networks import proposals
 from rcvd.recognition.networks.clip_rnn import ClipRnn, ToyClip, toy_rnn
 from rcvd.recognition.networks.spans import span_nms, temporal_iou
@@ -146,6 +149,21 @@ def test_sprites_rest_in_the_background() -> None:
     change = (videos.rgb[0, :, 1:] - videos.rgb[0, :, :-1]).abs().amax((0, 2, 3))
     assert not change[still].any()
     assert bool((change[~still] > 0).all())
+
+
+def test_clips_of_one_action() -> None:
+    clips = make_actions(60, 0, side=16, pan=0.0, noise=0.0)
+    change = (clips.rgb[:, :, 1:] - clips.rgb[:, :, :-1]).abs().flatten(1).amax(1)
+    assert ((change > 0) == (clips.label != STILL)).all()
+    assert set(clips.label.tolist()) == set(range(STILL + 1))
+
+
+@pytest.mark.slow
+def test_segments_of_untrimmed_videos_are_found() -> None:
+    """Issue's figure: mAP@0.5 above 0.7."""
+    network, losses = train_localiser(LocaliserOptions())
+    assert losses[-1] < 1.0
+    assert measure_localiser(network)[0] > 0.7
 
 
 def test_annotations_round_trip_and_their_errors_are_named(tmp_path: Path) -> None:

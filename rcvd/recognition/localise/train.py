@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from rcvd.recognition.localise.montes import to_segments
 from rcvd.recognition.localise.segments import Segment, runs, segment_map
-from rcvd.recognition.motion.programmes import ACTIONS, STILL, make_untrimmed
+from rcvd.recognition.motion.programmes import ACTIONS, STILL, make_actions, make_untrimmed
 from rcvd.recognition.networks.clip_rnn import ClipRnn, toy_rnn
 from rcvd.recognition.networks.proposals import ProposalNetwork, assign, encode, propose
 from rcvd.recognition.networks.spans import span_nms
 from rcvd.recognition.preprocessing import MOTION_INPUT
 from rcvd.recognition.train import rate_factor
 
-TEST_SEED = 10**7
+TEST_SEED, VIDEO_SEED = 10**7, 5 * 10**6
+BATCH = 10  # videos, of features
 SAME = 0.3  # IoU from which two segments of one action are the same
 LEAST = 0.1  # probability below which a segment is not worth a line
 SCALES = (2, 3, 4, 6)  # clips of 8 frames: actions last 16 to 40 frames
@@ -23,12 +24,18 @@ SCALES = (2, 3, 4, 6)  # clips of 8 frames: actions last 16 to 40 frames
 
 @dataclass(frozen=True)
 class LocaliserOptions:
-    """steps: of `batch` fresh videos of `frames` frames each. rate: of AdamW at its peak."""
+    """The encoder learns from `steps` batches of `batch` fresh clips of one action each; then it is
+    fixed, and the recurrent part learns from the features of `videos` videos of `frames` frames in
+    `epochs` passes. rate, video_rate: of AdamW at its peak, of the two parts.
+    """
 
-    steps: int = 300
-    batch: int = 4
-    frames: int = 80
+    steps: int = 600
+    batch: int = 40
     rate: float = 0.01
+    videos: int = 120
+    frames: int = 160
+    epochs: int = 30
+    video_rate: float = 0.005
     seed: int = 0
 
 
@@ -41,25 +48,67 @@ def clip_labels(label: Int[Tensor, "b t"], clip: int) -> Int[Tensor, "b n"]:
 def train_localiser(
     options: LocaliserOptions, device: torch.device | str = "cpu"
 ) -> tuple[ClipRnn, list[float]]:
-    """The network in evaluation mode, and its loss at every step."""
+    """The network in evaluation mode, and the encoder's loss at every step.
+
+    In two parts, as Montes et al. have it: features are learned on clips of one action, the
+    recurrent part on them. Trained as one, the features get their gradient through the gates of a
+    network that has nothing to remember yet, and stay where they are for hundreds of steps.
+    """
     torch.manual_seed(options.seed)
-    network = toy_rnn(len(ACTIONS) + 1).to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), options.rate, weight_decay=1e-4)
+    network = toy_rnn(len(ACTIONS) + 1).to(device)
+    losses = _train_encoder(network, options, device)
+    _train_memory(network.eval(), options, device)
+    return network.eval(), losses
+
+
+def _train_encoder(
+    network: ClipRnn, options: LocaliserOptions, device: torch.device | str
+) -> list[float]:
+    head = nn.Linear(network.lstm.input_size, len(ACTIONS) + 1).to(device)
+    parameters = [*network.encoder.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, options.rate, weight_decay=1e-4)
+    network.encoder.train()
     losses = []
     for step in range(options.steps):
         seed = options.seed * 1_000_003 + step
-        videos = make_untrimmed(options.batch, seed, options.frames, device=device)
-        logits = network(MOTION_INPUT.colours(videos.rgb))
-        target = clip_labels(videos.label, network.clip)
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * rate_factor(step, options.steps, 0.1)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        clips = make_actions(options.batch, seed, network.clip, device=device)
+        logits = head(network.encoder(MOTION_INPUT.colours(clips.rgb)))
+        loss = nn.functional.cross_entropy(logits, clips.label)
+        _step(optimiser, loss, options.rate * rate_factor(step, options.steps, 0.1))
         losses.append(float(loss.detach()))
-    return network.eval(), losses
+    return losses
+
+
+def _train_memory(network: ClipRnn, options: LocaliserOptions, device: torch.device | str) -> None:
+    features, target = [], []
+    with torch.no_grad():
+        for k in range(options.videos):
+            seed = VIDEO_SEED + options.seed * 1_000_003 + k
+            video = make_untrimmed(1, seed, options.frames, device=device)
+            features.append(network.encode(MOTION_INPUT.colours(video.rgb))[0])
+            target.append(clip_labels(video.label, network.clip)[0])
+    x, y = torch.stack(features), torch.stack(target)
+    parameters = [*network.lstm.parameters(), *network.fc.parameters()]
+    optimiser = torch.optim.AdamW(parameters, options.video_rate, weight_decay=1e-4)
+    batches = -(-options.videos // BATCH)
+    for epoch in range(options.epochs):
+        for k, rows in enumerate(torch.randperm(len(x)).split(BATCH)):
+            logits = network.from_features(x[rows])
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), y[rows].flatten())
+            done = epoch * batches + k
+            factor = rate_factor(done, options.epochs * batches, 0.1)
+            _step(optimiser, loss, options.video_rate * factor)
+
+
+def _step(optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """One step at this rate, its gradient no longer than 1."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    loss.backward()
+    for group in optimiser.param_groups:
+        nn.utils.clip_grad_norm_(group["params"], 1.0)
+    optimiser.step()
 
 
 @torch.no_grad()

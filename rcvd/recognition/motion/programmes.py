@@ -114,6 +114,32 @@ def make_pairs(
     return PairClips(rgb, label, torch.stack([box_a, box_b], 1), moving)
 
 
+@dataclass(frozen=True)
+class ActionClips:
+    """Short clips of one action each, or of none. label: as in `UntrimmedClips`."""
+
+    rgb: Float[Tensor, "b 3 t h w"]
+    label: Int[Tensor, "b"]
+
+
+def make_actions(
+    count: int,
+    seed: int,
+    frames: int = 8,
+    side: int = 32,
+    pan: float = 0.1,
+    noise: float = 0.05,
+    device: torch.device | str = "cpu",
+) -> ActionClips:
+    """Cut from the middle of what `make_untrimmed` shows: one action, or stillness, throughout."""
+    generator = torch.Generator(device).manual_seed(seed)
+    label = torch.randint(0, STILL + 1, (count,), generator=generator, device=device)
+    start = _start(generator, count, side, (16.0, 22.0))
+    camera = _uniform(generator, -pan, pan, count, 2)
+    paths = programme_paths(label[:, None].expand(count, frames), start, camera)
+    return ActionClips(render(paths, _looks(generator, count), side, noise, generator).rgb, label)
+
+
 def _programme(generator: torch.Generator, count: int, frames: int) -> Int[Tensor, "b t"]:
     """Stillness and actions in turn, each of 16 to 40 frames (stillness of 8 to 24)."""
     label = torch.full((count, frames), STILL, device=generator.device)

@@ -129,9 +129,9 @@ class Trunk(nn.Module):
 
 
 class InceptionI3d(Trunk):
-    """Clips of RGB in [-1, 1]."""
+    """Clips of RGB in [-1, 1], or of RGB and depth."""
 
-    def forward(self, rgb: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
         return self.steps(rgb).mean(2)
 
 

@@ -1,0 +1,1 @@
+"""What a network has learned and what it looks at, as pictures."""
