@@ -46,7 +46,7 @@ def fit_flow(
     """Train a small FlowNet on MotionWorld, as flow backend `flownet`."""
     from rcvd.flow.flownet import FlowNetOptions, save_flownet
     from rcvd.pipeline import pick_device
-    from rcvd.recognition.motion.flow_train import FlowTraining, measure_flownet, train_flownet
+    from rcvd.recognition.flow_train import FlowTraining, measure_flownet, train_flownet
 
     options = FlowTraining(FlowNetOptions(correlation=correlation), steps=steps, seed=seed)
     network, losses = train_flownet(options, pick_device(device))

@@ -55,6 +55,7 @@ def unit(
 
     from rcvd.export.video import write_video
     from rcvd.pipeline import pick_device
+    from rcvd.recognition.checkpoints import head_name
     from rcvd.recognition.trained import open_network
     from rcvd.recognition.visualise.activation import AscentOptions, maximise
     from rcvd.recognition.visualise.pictures import appearance, enlarged, to_bytes
@@ -75,7 +76,8 @@ def unit(
             frames = [to_bytes(f) for f in appearance(x, spec.preprocessing).unbind(1)]
         times = torch.arange(len(frames)) / RATE
         write_video(out / f"{name}.mp4", [enlarged(f, TINY) for f in frames], times)
-    called = card.names[number] if card.names and number < len(card.names) else f"unit {number}"
+    named = layer == head_name(network) and number < len(card.names)
+    called = card.names[number] if named else f"unit {number}"
     first, best = found.activation[0], max(found.activation)
     say(f"{layer} {called}: {first:.3f} to {best:.3f}; {' and '.join(found.inputs)} in {out}")
 

@@ -206,8 +206,9 @@ def read_valid(folder: Path, i: int, j: int) -> Bool[Tensor, "h w"]:
 
 
 def write_pairs(path: Path, graph: PairGraph) -> None:
-    """The pair graph as text: a line `i j` for each directed pair."""
-    path.write_text("".join(f"{i} {j}\n" for i, j in graph.pairs.tolist()))
+    """The pair graph as text: how many there are, then a line `i j` for each directed pair."""
+    lines = [f"# pairs: {len(graph.pairs)}", *(f"{i} {j}" for i, j in graph.pairs.tolist())]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def read_pairs(path: Path, n_frames: int) -> PairGraph:
@@ -217,9 +218,16 @@ def read_pairs(path: Path, n_frames: int) -> PairGraph:
         UserError: missing or damaged.
     """
     try:
-        rows = [[int(x) for x in line.split()] for line in path.read_text().splitlines()]
+        text = path.read_text()
+        lines = text.splitlines()
+        head = lines.pop(0) if lines and lines[0].startswith("#") else f"# pairs: {len(lines)}"
+        rows = [[int(x) for x in line.split()] for line in lines]
         pairs = torch.tensor(rows, dtype=torch.int64)
-        if not rows or pairs.shape[1] != 2 or int(pairs.max()) >= n_frames:
+        # a file that is cut short says so by its first line; scenes of before have none
+        whole = head == f"# pairs: {len(rows)}" and text.endswith("\n")
+        if not rows or not whole or pairs.shape[1] != 2:
+            raise ValueError("lines are missing")
+        if int(pairs.min()) < 0 or int(pairs.max()) >= n_frames:
             raise ValueError("no pairs of the clip's frames")
     except (OSError, ValueError) as error:
         raise UserError(

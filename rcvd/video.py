@@ -104,7 +104,11 @@ def source_size(path: Path) -> tuple[int, int]:
         return image_size(image_files(path)[0])
     with _opened(path) as container:
         codec = container.streams.video[0].codec_context
-        return codec.height, codec.width
+        if codec is not None and codec.height and codec.width:
+            return codec.height, codec.width
+    # a header that does not say it: the first picture does, or why there is none
+    rgb, _ = next(read_frames(path, FrameSource(max_frames=1), ReadCounts()))
+    return rgb.shape[0], rgb.shape[1]
 
 
 def working_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import torch
 
 from rcvd import items
 from rcvd.errors import UserError
+from rcvd.flow.pairs import make_pairs
 from rcvd.masks.instances import selected
 from rcvd.types import Flow, Instances, PairGraph
 
@@ -82,3 +83,15 @@ def test_instances_round_trip_and_damage_is_named(tmp_path: Path) -> None:
     (tmp_path / "i.json").write_text('{"size": [8, 9]}')
     with pytest.raises(UserError, match=r"i\.json is missing or damaged"):
         items.read_instances(tmp_path / "i.json")
+
+
+def test_pairs_that_are_cut_short_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    items.write_pairs(path, make_pairs(5))
+    text = path.read_text()
+    for length in (0, 5, len(text) // 2, len(text) - 4, len(text) - 1):
+        path.write_text(text[:length])
+        with pytest.raises(UserError, match=r"pairs\.txt is missing or damaged"):
+            items.read_pairs(path, 5)
+    path.write_text(text.split("\n", 1)[1])  # of a scene made before the first line was written
+    assert torch.equal(items.read_pairs(path, 5).pairs, make_pairs(5).pairs)

@@ -19,19 +19,22 @@ from rcvd.types import Cameras
 
 FAR = 8  # frames: the longest pair that is looked at beside the neighbours
 CACHED_DEPTHS = 2 * FAR + 2
+EXPLAINED_PX = 1.0  # pixels that flow may end from where cameras and depth put it
 STILL = 1e-6  # entries of a pose that differ by less are the same
 MEASURES = "measures.json"
 
 
 def stored_measures(scene: Scene) -> Measures:
-    """Those of the finished `report` stage; measured now where it has not run.
+    """Those of the finished `report` stage; measured now where it has not run, or another version
+    of rcvd ran it.
 
     Raises:
         UserError: the scene is not finished.
     """
     scene.folder("export")
     if Store(scene.root).done("report"):
-        return from_document(read_json(scene.folder("report") / MEASURES))
+        found = from_document(read_json(scene.folder("report") / MEASURES))
+        return measure(scene) if found is None else found
     return measure(scene)
 
 
@@ -57,6 +60,7 @@ def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
         reprojection_px=tuple(found.reprojection),
         depth_ratio=tuple(found.ratio),
         cycle_failure=tuple(found.failure),
+        unexplained=tuple(found.unexplained),
         moving=tuple(round(float(scene.moving(k).float().mean()), 4) for k in frames),
         blur_px=tuple(blur_sigma(scene.rgb(k)) for k in frames),
         log_scale=tuple(solve["log_scale"]),
@@ -89,6 +93,7 @@ class _Flows:
     reprojection: list[float | None]
     ratio: list[float | None]
     failure: list[float | None]
+    unexplained: list[float | None]
     pixel_counts: Float[Tensor, "bins"]
     ratio_counts: Float[Tensor, "bins"]
 
@@ -96,16 +101,17 @@ class _Flows:
 def _flows(scene: Scene, progress: Progress) -> _Flows:
     judge = _Witness(scene)
     pairs = [(i, j) for i, j in scene.pairs.pairs.tolist()]
-    found = _Flows([], [], [], torch.zeros(BINS), torch.zeros(BINS))
+    found = _Flows([], [], [], [], torch.zeros(BINS), torch.zeros(BINS))
     with progress("checking", scene.n_frames) as advance:
         for i, partners in enumerate(chosen_pairs(pairs, scene.n_frames)):
             seen = {j: judge.pair(i, j) for j in partners}
             pixels = torch.cat([torch.zeros(0), *(pair.pixels for pair in seen.values())])
             ratios = torch.cat([torch.zeros(0), *(pair.ratios for pair in seen.values())])
-            near = [pair.failure for j, pair in seen.items() if abs(i - j) == 1]
+            near = [pair for j, pair in seen.items() if abs(i - j) == 1]
             found.reprojection.append(_median(pixels))
             found.ratio.append(_median(ratios))
-            found.failure.append(_median(torch.tensor(near)))
+            found.failure.append(_median(torch.tensor([pair.failure for pair in near])))
+            found.unexplained.append(_median(torch.tensor([pair.unexplained for pair in near])))
             found.pixel_counts.add_(pixels.clamp(max=PIXEL_RANGE).histc(BINS, 0, PIXEL_RANGE))
             found.ratio_counts.add_(ratios.clamp(max=RATIO_RANGE).histc(BINS, 0, RATIO_RANGE))
             advance(1)
@@ -115,12 +121,14 @@ def _flows(scene: Scene, progress: Progress) -> _Flows:
 @dataclass(frozen=True)
 class _Pair:
     """Static pixels of a pair: reprojection distances, |log| depth ratios; share of the flow,
-    moving pixels included, that lands in the picture and does not return.
+    moving pixels included, that lands in the picture and does not return; and share of it that
+    static pixels with right reprojection do not make up.
     """
 
     pixels: Float[Tensor, "n"]
     ratios: Float[Tensor, "m"]
     failure: float
+    unexplained: float
 
 
 @dataclass(frozen=True)
@@ -150,8 +158,10 @@ class _Witness:
         distance = (flow.displacement - predicted.displacement[0]).norm(dim=-1)
         compared = static & smooth[0]
         ratio = (predicted.z_there[0][compared] / there[0][compared]).log().abs()
-        failure = float((within & ~flow.valid).sum()) / max(1, int(within.sum()))
-        return _Pair(distance[static], ratio, failure)
+        landed = max(1, int(within.sum()))
+        failure = float((within & ~flow.valid).sum()) / landed
+        explained = float((within & static & (distance < EXPLAINED_PX)).sum()) / landed
+        return _Pair(distance[static], ratio, failure, 1 - explained)
 
 
 def _median(values: Float[Tensor, "n"]) -> float | None:

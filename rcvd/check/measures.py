@@ -1,7 +1,7 @@
 """What the verdict on a scene rests on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 BINS = 40
@@ -18,6 +18,8 @@ class Measures:
     reprojection_px: median distance of the flow from what cameras and depth predict, static pixels.
     depth_ratio: median |log| of the depth carried to another frame over the depth there.
     cycle_failure: share of the flow to neighbours that does not return to where it came from.
+    unexplained: share of what neighbours also show that the still world does not account for: it is
+    masked as moving, its flow does not return, or it lands over a pixel from where it should.
     moving: share of the pixels. blur_px: sigma of a Gaussian that would blur the picture alike.
     log_scale: of the depth prior, as the solver found it. far_end: standard deviation of the last
     camera's centre as a share of the path. hfov: degrees across the picture.
@@ -35,6 +37,7 @@ class Measures:
     reprojection_px: tuple[float | None, ...]
     depth_ratio: tuple[float | None, ...]
     cycle_failure: tuple[float | None, ...]
+    unexplained: tuple[float | None, ...]
     moving: tuple[float, ...]
     blur_px: tuple[float | None, ...]
     log_scale: tuple[float, ...]
@@ -50,8 +53,12 @@ class Measures:
         return asdict(self)
 
 
-def from_document(document: Mapping[str, Any]) -> Measures:
-    """The measures of a `Measures.document` that went through JSON."""
+def from_document(document: Mapping[str, Any]) -> Measures | None:
+    """The measures of a `Measures.document` that went through JSON; None for those of another
+    version of rcvd.
+    """
+    if set(document) != {field.name for field in fields(Measures)}:
+        return None
     values: dict[str, Any] = {k: _frozen(v) for k, v in document.items()}
     return Measures(**values)
 

@@ -22,7 +22,8 @@ class Limits:
     """(amber, red) of each measure. A share of the frames may miss them: `frames`.
 
     reprojection_px, blur_px: of the working size. ratio: |log| of depths that should be equal.
-    cycle: share of the flow that does not return. moving: share of the pixels. focal: relative
+    cycle: share of the flow that does not return. unexplained: red where less than half of the
+    picture is a still world. moving: share of the pixels. focal: relative
     standard deviation. drift: difference of the prior's log scale between the ends of the clip.
     far_end: standard deviation of the last camera as a share of the path. hfov: the narrowest and
     the widest field of view, degrees, that an ordinary camera has.
@@ -32,6 +33,7 @@ class Limits:
     blur_px: tuple[float, float] = (1.5, 4.0)
     ratio: tuple[float, float] = (0.02, 0.06)
     cycle: tuple[float, float] = (0.25, 0.5)
+    unexplained: tuple[float, float] = (0.4, 0.5)
     moving: tuple[float, float] = (0.35, 0.7)
     focal: tuple[float, float] = (0.05, 0.2)
     drift: tuple[float, float] = (0.3, 0.7)
@@ -177,6 +179,13 @@ def _by_frame(m: Measures, limits: Limits) -> Iterable[Finding]:
             limits.cycle,
             lambda x: f"{100 * x:.0f} % of the flow does not find its way back",
             "film slower, or keep more frames (no --fps)",
+        ),
+        (
+            "still world",
+            m.unexplained,
+            limits.unexplained,
+            lambda x: f"{100 * x:.0f} % of the picture does not fit one still world",
+            "too much moves, or its flow is lost: keep more of the still surroundings in view",
         ),
         (
             "moving things",

@@ -1,6 +1,5 @@
 """A first guess for the solver: cameras by resection on the prior depth, frame after frame."""
 
-import logging
 from dataclasses import dataclass
 
 import cv2
@@ -12,10 +11,6 @@ from torch import Tensor
 from rcvd.geometry.pose import invert, rigid, transform_points
 from rcvd.recon.matches import Matches
 from rcvd.recon.state import State
-
-WIDTHS = (1.0, 0.5)  # times the threshold: inlier distances of a resection
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,8 +56,6 @@ def first_state(
     chain = _Chain(matches, focal, centre, aspect, options)
     for j in range(1, matches.n_frames):
         chain.add(j)
-    if chain.lost:
-        log.warning("no first pose for frames %s: they start at their predecessor's", chain.lost)
     state = _state(matches, chain.poses, chain.scale, focal, dtype)
     return First(state, chain.lost, chain.static.to(matches.xy_i.device))
 
@@ -167,11 +160,7 @@ def resect(
     camera: np.ndarray,
     options: InitialOptions,
 ) -> Float[Tensor, "4 4"] | None:
-    """world_from_cam by PnP in RANSAC, then on the inliers; None where it finds none.
-
-    Tried at several inlier distances, of which the one with the least median error is taken: at a
-    wide one a camera that half explains movers, too, has more inliers than the right one.
-    """
+    """world_from_cam by PnP in RANSAC, then on the inliers; None where it finds none."""
     if len(world) < options.min_matches:
         return None
     every = max(1, len(world) // options.max_points)
@@ -179,26 +168,13 @@ def resect(
     unit = world[::every].norm(dim=1).median().clamp(min=1e-12)
     xyz = np.asarray(world[::every] / unit)
     uv = np.asarray(pixels[::every]) - 0.5
-    found = [_ransac(xyz, uv, camera, k * options.threshold, options) for k in WIDTHS]
-    poses = [pose for pose in found if pose is not None]
-    if not poses:
-        return None
-    rotvec, translation = min(poses, key=lambda pose: _median_error(xyz, uv, camera, pose))
-    rotation = torch.from_numpy(cv2.Rodrigues(rotvec)[0])
-    return invert(rigid(rotation, unit * torch.from_numpy(translation[:, 0])))
-
-
-def _ransac(
-    xyz: np.ndarray, uv: np.ndarray, camera: np.ndarray, threshold: float, options: InitialOptions
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Rotation vector and translation to the camera at one inlier distance."""
     try:
         ok, rotvec, translation, inliers = cv2.solvePnPRansac(
             xyz,
             uv,
             camera,
             None,
-            reprojectionError=threshold,
+            reprojectionError=options.threshold,
             iterationsCount=options.iterations,
             confidence=0.999,
             flags=cv2.SOLVEPNP_SQPNP,
@@ -208,11 +184,8 @@ def _ransac(
     if not ok or inliers is None or len(np.asarray(inliers)) < options.min_matches:
         return None
     chosen = np.asarray(inliers)[:, 0].astype(np.int64)
-    return cv2.solvePnPRefineLM(xyz[chosen], uv[chosen], camera, None, rotvec, translation)
-
-
-def _median_error(
-    xyz: np.ndarray, uv: np.ndarray, camera: np.ndarray, pose: tuple[np.ndarray, np.ndarray]
-) -> float:
-    projected, _ = cv2.projectPoints(xyz, *pose, camera, None)
-    return float(np.median(np.linalg.norm(projected[:, 0] - uv, axis=1)))
+    rotvec, translation = cv2.solvePnPRefineLM(
+        xyz[chosen], uv[chosen], camera, None, rotvec, translation
+    )
+    rotation = torch.from_numpy(cv2.Rodrigues(rotvec)[0])
+    return invert(rigid(rotation, unit * torch.from_numpy(translation[:, 0])))

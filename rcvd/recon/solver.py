@@ -18,6 +18,7 @@ from torch import Tensor
 from rcvd.geometry.grid import refined_grid
 from rcvd.recon.begin import Begun, Finished, begin, finish_cameras
 from rcvd.recon.diagnostics import pair_figures, residual_report
+from rcvd.recon.focal_search import searched_focal
 from rcvd.recon.free import Free
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
@@ -88,7 +89,10 @@ def solve(
     structure = structure_of(matches.pairs, matches.n_frames)
     setting = Setting(matches, lens, options, structure)
     tell("first cameras", 0.0)
-    first = first_state(matches, lens.focal, lens.centre, lens.aspect, options.initial, PRECISION)
+    focal = lens.focal if lens.known else searched_focal(matches, lens, options)
+    first = first_state(matches, focal, lens.centre, lens.aspect, options.initial, PRECISION)
+    if first.lost:
+        log.warning("no first pose for frames %s: they start at their predecessor's", first.lost)
     state = replace(first.state, k1=torch.full_like(first.state.k1, k1))
     tell("start", 0.1)
     begun = begin(setting, state, first.static)

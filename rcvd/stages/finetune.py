@@ -220,12 +220,13 @@ def _frames(solver: ClipSolver, settings: FinetuneSettings, current: _Current) -
 def _write(workspace: Workspace, scene: Scene, current: _Current) -> None:
     poses = workspace.input("poses")
     if current.solved is None:
-        link_file(workspace, poses / "cameras.npz", "cameras.npz")
+        link_file(workspace, poses / "cameras.npz", "cameras.npz", read_cameras)
     else:
         with workspace.writing("cameras.npz") as part:
             write_cameras(part, current.cameras, scene.times)
     for k in range(scene.n_frames):
-        link_file(workspace, poses / "masks" / frame_name(k), f"masks/{frame_name(k)}")
+        name = f"masks/{frame_name(k)}"
+        link_file(workspace, poses / name, name, read_mask)
         with workspace.writing(f"z/{array_name(k)}") as part:
             write_array(part, current.z(k))
 

@@ -59,8 +59,9 @@ def run(workspace: Workspace, settings: PosesSettings) -> dict[str, Any]:
         solved = solver.solve(z_of, refined_of)
     else:
         for k in range(scene.n_frames):
-            for name in (frame_name(k), f"instances/{instances_name(k)}"):
-                link_file(workspace, masks / name, name if "/" in name else f"masks/{name}")
+            mask, instances = frame_name(k), f"instances/{instances_name(k)}"
+            link_file(workspace, masks / mask, f"masks/{mask}", read_mask)
+            link_file(workspace, masks / instances, instances, read_instances)
     with workspace.writing("cameras.npz") as part:
         write_cameras(part, solved.solution.cameras, scene.times)
     _write_deformation(workspace, solved)

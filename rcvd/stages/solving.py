@@ -169,8 +169,14 @@ def known_intrinsics(settings: PosesSettings, scene: Scene) -> Float[Tensor, "4"
     return resize_intrinsics(values, scene.source_size, scene.size)
 
 
-def link_file(workspace: Workspace, source: Path, name: str) -> None:
-    """Give an input's file a second name in the running stage; a copy where links are refused."""
+def link_file(
+    workspace: Workspace, source: Path, name: str, read: Callable[[Path], object]
+) -> None:
+    """Give an input's file a second name in the running stage; a copy where links are refused.
+
+    read: reads it, so that a damaged file is told by the name of the stage that made it.
+    """
+    read(source)
     with workspace.writing(name) as part:
         try:
             os.link(source, part)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from rcvd.cli_recognize_verbs import app
-from rcvd.recognition.motion.flow_train import FlowTraining, measure_flownet, pairs, train_flownet
+from rcvd.recognition.flow_train import FlowTraining, measure_flownet, pairs, train_flownet
 from rcvd.recognition.motion.motionworld import WorldOptions
 
 SMALL = WorldOptions(3, 16, 2.0)

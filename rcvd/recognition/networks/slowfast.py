@@ -23,8 +23,8 @@ from rcvd.recognition.networks.resnet3d import (
     Stem,
 )
 
-FastInput = Literal["rgb", "gray", "diff", "flow"]
-FAST_CHANNELS: dict[FastInput, int] = {"rgb": 3, "gray": 1, "diff": 3, "flow": 2}
+FastInput = Literal["rgb", "half", "gray", "diff", "flow"]
+FAST_CHANNELS: dict[FastInput, int] = {"rgb": 3, "half": 3, "gray": 1, "diff": 3, "flow": 2}
 GREY = (0.299, 0.587, 0.114)
 
 
@@ -33,7 +33,8 @@ class SlowFastOptions:
     """alpha: fast frames a slow frame. beta_inverse: slow width over fast width.
 
     lateral: temporal extent of the fusion convolutions (5 for 4x16, 7 for 8x8). fast_input: what
-    the fast pathway sees. res4: temporal extents of both pathways' res4 blocks.
+    the fast pathway sees; half: frames of half the size, whose features are enlarged where they
+    join the slow ones. res4: temporal extents of both pathways' res4 blocks.
     """
 
     alpha: int = 8
@@ -78,9 +79,11 @@ class Fuse(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(
-        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h w"]
+        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h2 w2"]
     ) -> Float[Tensor, "b e t h w"]:
         fused = self.activation(self.norm(self.conv_fast_to_slow(fast)))
+        if fused.shape[3:] != slow.shape[3:]:
+            fused = nn.functional.interpolate(fused, size=slow.shape[2:], mode="nearest")
         return torch.cat([slow, fused], 1)
 
 
@@ -93,8 +96,8 @@ class Pair(nn.Module):
         self.multipathway_fusion = fusion
 
     def forward(
-        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h w"]
-    ) -> tuple[Float[Tensor, "b e t h2 w2"], Float[Tensor, "b f u h2 w2"]]:
+        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h2 w2"]
+    ) -> tuple[Float[Tensor, "b e t h3 w3"], Float[Tensor, "b f u h4 w4"]]:
         slow, fast = self.multipathway_blocks[0](slow), self.multipathway_blocks[1](fast)
         return (
             slow if self.multipathway_fusion is None else self.multipathway_fusion(slow, fast)
@@ -109,7 +112,7 @@ class PoolConcat(nn.Module):
         self.pool = nn.AdaptiveAvgPool3d(1)
 
     def forward(
-        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h w"]
+        self, slow: Float[Tensor, "b c t h w"], fast: Float[Tensor, "b d u h2 w2"]
     ) -> Float[Tensor, "b e 1 1 1"]:
         return torch.cat([self.pool(slow), self.pool(fast)], 1)
 
@@ -134,7 +137,7 @@ class SlowFast(nn.Module):
 
     def pack(
         self, rgb: Float[Tensor, "b 3 t h w"], flow: Float[Tensor, "b 2 t1 h w"] | None = None
-    ) -> tuple[Float[Tensor, "b 3 ts h w"], Float[Tensor, "b c t h w"]]:
+    ) -> tuple[Float[Tensor, "b 3 ts h w"], Float[Tensor, "b c t h2 w2"]]:
         """What the slow and the fast pathway see.
 
         Raises:
@@ -158,7 +161,9 @@ class SlowFast(nn.Module):
 
 def _fast_input(
     kind: FastInput, rgb: Float[Tensor, "b 3 t h w"], flow: Float[Tensor, "b 2 t1 h w"] | None
-) -> Float[Tensor, "b c t h w"]:
+) -> Float[Tensor, "b c t h2 w2"]:
+    if kind == "half":
+        return nn.functional.avg_pool3d(rgb, (1, 2, 2))
     if kind == "gray":
         return (rgb * rgb.new_tensor(GREY)[:, None, None, None]).sum(1, keepdim=True)
     if kind == "diff":

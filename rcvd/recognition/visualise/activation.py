@@ -87,7 +87,7 @@ def random_inputs(
 def unit_activation(
     network: nn.Module, inputs: Mapping[str, Tensor], layer: str, unit: int
 ) -> Float[Tensor, ""]:
-    """Mean response of one channel of a layer.
+    """Mean response of one channel of a layer: axis 1 of maps, the last one of vectors and rows.
 
     Raises:
         UserError: no such layer, or no such channel.
@@ -106,9 +106,11 @@ def unit_activation(
         network(**inputs)
     finally:
         handle.remove()
-    if not 0 <= unit < kept[-1].shape[1]:
-        raise UserError(f"unit {unit}: layer '{layer}' has units 0 to {kept[-1].shape[1] - 1}")
-    return kept[-1][:, unit].mean()
+    axis = 1 if kept[-1].ndim > 3 else -1
+    count = kept[-1].shape[axis]
+    if not 0 <= unit < count:
+        raise UserError(f"unit {unit}: layer '{layer}' has units 0 to {count - 1}")
+    return kept[-1].select(axis, unit).mean()
 
 
 @dataclass(frozen=True)
