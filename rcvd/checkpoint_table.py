@@ -71,6 +71,17 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         score="own: AbsRel, one scale a frame, .185 livingroom, .199 room, .393 office",
         file="depth_bundled.safetensors",
     ),
+    "flow_bundled": Checkpoint(
+        backend="flow.bundled",
+        source="trained by this project on its procedural scenes",
+        sha256="e9e8aeaf3fb8ec797d70ca01e1a65dc3573ef5e9f03ef719e239f66ec647f885",
+        licence="Apache-2.0",
+        commercial=True,
+        size=3_863_448,
+        preprocessing="RGB in [0, 1], multiples of 8; displacement in pixels out",
+        score="own: see docs/model_cards/flow_bundled.md",
+        file="flow_bundled.safetensors",
+    ),
     "siamfc_bundled": Checkpoint(
         backend="recognition.siamfc",
         source="trained by this project: rcvd recognize train-tracker --steps 450 --shots 16 "

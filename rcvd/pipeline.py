@@ -28,10 +28,12 @@ from rcvd.stages.finetune import STAGE as FINETUNE
 from rcvd.stages.finetune import FinetuneSettings
 from rcvd.stages.flow import STAGE as FLOW
 from rcvd.stages.flow import FlowSettings
+from rcvd.stages.flow import decided as decided_flow
 from rcvd.stages.frames import STAGE as FRAMES
 from rcvd.stages.frames import FramesSettings
 from rcvd.stages.masks import STAGE as MASKS
-from rcvd.stages.masks import MasksSettings, decided
+from rcvd.stages.masks import MasksSettings
+from rcvd.stages.masks import decided as decided_masks
 from rcvd.stages.poses import STAGE as POSES
 from rcvd.stages.report import STAGE as REPORT
 from rcvd.stages.report import ReportSettings
@@ -112,6 +114,13 @@ def chosen_models(settings: Settings) -> list[UsedModel]:
     ]
 
 
+def decided_models(settings: Settings) -> Settings:
+    """The settings with every `auto` replaced by what it stands for on this machine."""
+    flow = decided_flow(settings.flow, torch.device(pick_device(settings.device)))
+    masks = decided_masks(settings.masks, settings.commercial_ok)
+    return replace(settings, flow=flow, masks=masks)
+
+
 def run(
     settings: Settings, out: Path, until: str | None = None, progress: Progress = no_progress
 ) -> Scene:
@@ -123,7 +132,7 @@ def run(
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise unknown("stage", until, names)
-    settings = replace(settings, masks=decided(settings.masks, settings.commercial_ok))
+    settings = decided_models(settings)
     if settings.commercial_ok:
         refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)

@@ -21,6 +21,7 @@ from rcvd.evaluation import prior
 from rcvd.evaluation.prior import FlowCase
 from rcvd.evaluation.sequence import TrueSequence
 from rcvd.evaluation.tum_rgbd import read_tum_rgbd
+from rcvd.flow.bundled import BundledFlow
 from rcvd.flow.model import load_flow
 
 DEPTH_COLUMNS = ("abs_rel", "delta1", "affine_abs_rel", "affine_delta1", "rank")
@@ -51,6 +52,10 @@ def flow_models(options: argparse.Namespace, device: torch.device) -> dict[str, 
     if options.flow == "none":
         return {}
     found = backends(options.flow, options.flow_weights, lambda n, w: load_flow(n, device, w))
+    for name, model in list(found.items()):
+        if isinstance(model, BundledFlow):
+            alone = BundledFlow(device, options.flow_weights, searched=False)
+            found[f"{name}, network alone"] = alone
     return found | {"dis": load_flow("dis", device), "farneback": prior.farneback}
 
 

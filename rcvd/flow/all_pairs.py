@@ -51,7 +51,7 @@ class AllPairsFlow(ABC):
         size = (rgb_i.shape[2], rgb_i.shape[3])
         scale = min(1.0, (self.memory / self.bytes_a_pair(size)) ** 0.25)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        images_i, images_j = (_resized(image, small) for image in (rgb_i, rgb_j))
+        images_i, images_j = (resized(image, small) for image in (rgb_i, rgb_j))
         starts = None if initial is None else resized_flow(initial.movedim(-1, 1), small)
         at_once = max(1, int(self.memory / self.bytes_a_pair(small)))
         flows = [
@@ -97,7 +97,7 @@ def _device_memory(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _resized(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+def resized(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
     if image.shape[2:] == size:
         return image
     return functional.interpolate(
@@ -110,4 +110,4 @@ def resized_flow(
 ) -> Float[Tensor, "b 2 h2 w2"]:
     """A flow at another size, in the pixels of that size."""
     scale = flow.new_tensor([size[1] / flow.shape[3], size[0] / flow.shape[2]])
-    return _resized(flow, size) * scale[:, None, None]
+    return resized(flow, size) * scale[:, None, None]

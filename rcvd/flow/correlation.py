@@ -56,7 +56,9 @@ class Pyramid:
     ) -> None:
         b, c, h, w = first.shape
         self.here = cell_centres(first)
-        volume = first.flatten(2).transpose(1, 2) @ second.flatten(2) / c**0.5
+        # half precision would round the products to what tells neighbours apart
+        with torch.autocast(first.device.type, enabled=False):
+            volume = first.flatten(2).transpose(1, 2) @ second.flatten(2) / c**0.5
         volumes = [volume.reshape(b * h * w, 1, h, w)]
         for _ in range(levels - 1):
             volumes.append(functional.avg_pool2d(volumes[-1], 2, ceil_mode=True))

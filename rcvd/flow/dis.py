@@ -60,11 +60,7 @@ class DisFlow:
         Raises:
             UserError: an image side below 16 pixels.
         """
-        if min(rgb_i.shape[2:]) < MIN_SIDE:
-            raise UserError(
-                f"frames of {rgb_i.shape[3]}x{rgb_i.shape[2]} are too small for flow: "
-                f"work at {MIN_SIDE} pixels a side or more"
-            )
+        refuse_tiny(rgb_i)
         search = self._search(started=initial is not None)
         grey_i, grey_j = _grey(rgb_i), _grey(rgb_j)
         start = torch.zeros(len(rgb_i), *rgb_i.shape[2:], 2) if initial is None else initial
@@ -82,6 +78,15 @@ class DisFlow:
         if started:
             search.setCoarsestScale(o.coarsest_started)
         return search
+
+
+def refuse_tiny(rgb: Float[Tensor, "b 3 h w"]) -> None:
+    """Raises UserError for frames with a side below MIN_SIDE."""
+    if min(rgb.shape[2:]) < MIN_SIDE:
+        raise UserError(
+            f"frames of {rgb.shape[3]}x{rgb.shape[2]} are too small for flow: "
+            f"work at {MIN_SIDE} pixels a side or more"
+        )
 
 
 def _grey(rgb: Float[Tensor, "b 3 h w"]) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from rcvd.errors import UserError
+from rcvd.flow.dis import refuse_tiny
 from rcvd.flow.gradients import gradient, structure_tensor, window_mean
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import inside, sample
@@ -69,11 +70,7 @@ class LucasKanadeFlow:
             UserError: an image side below 16 pixels.
         """
         o = self.options
-        if min(rgb_i.shape[2:]) < MIN_SIDE:
-            raise UserError(
-                f"frames of {rgb_i.shape[3]}x{rgb_i.shape[2]} are too small for flow: "
-                f"work at {MIN_SIDE} pixels a side or more"
-            )
+        refuse_tiny(rgb_i)
         images = [x if o.colour else x.mean(1, keepdim=True) for x in (rgb_i, rgb_j)]
         if o.constancy == "gradient":
             images = [gradient(x).movedim(-1, 2).flatten(1, 2) for x in images]

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TRIED = (-1.2, -0.6, 0.0, 0.6, 1.2)  # deviations of the expected focal's logarithm
 FRAMES, POINTS, ITERATIONS = 20, 150, 100  # of the cameras that are tried
 APART = (2, 8)  # frames between those that judge
-CLEARLY = 0.85  # of what the expected focal leaves, below which another one is taken
+CLEARLY = 0.65  # of what the expected focal leaves, below which another one is taken
 
 
 def searched_focal(matches: Matches, lens: Lens, options: SolverOptions) -> float:

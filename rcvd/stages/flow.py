@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,7 @@ from rcvd.flow.chain import unstacked
 from rcvd.flow.consistency import ConsistencyOptions, check_flow
 from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs
 from rcvd.flow.estimate import estimate_pair
-from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
+from rcvd.flow.model import AUTO, FLOW_MODELS, FlowModel, auto_flow, load_flow
 from rcvd.flow.pairs import (
     by_distance,
     drop_weak_pairs,
@@ -47,14 +47,14 @@ CACHED_FRAMES = 32  # so many frames stay in memory; pairs of one distance are n
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """backend: dis, lucas_kanade, raft_small, raft_large, flownet. weights: a checkpoint for it.
-    folder: your own flow instead.
+    """backend: dis, bundled, lucas_kanade, raft_small, raft_large, flownet; auto: bundled on a GPU,
+    dis on a CPU. weights: a checkpoint for it. folder: your own flow instead.
 
     rule: which pairs (method of Kopf et al. 2021, or denser). min_valid: share of valid pixels
     below which a pair that is no neighbour is dropped.
     """
 
-    backend: str = "dis"
+    backend: str = AUTO
     weights: Path | None = None
     folder: Path | None = None
     rule: Literal["paper", "dense"] = "dense"
@@ -64,8 +64,17 @@ class FlowSettings:
     start: StartOptions = field(default_factory=StartOptions)
 
     def __post_init__(self) -> None:
-        if self.backend not in FLOW_MODELS:
-            raise unknown("flow model", self.backend, FLOW_MODELS)
+        if self.backend not in (AUTO, *FLOW_MODELS):
+            raise unknown("flow model", self.backend, (AUTO, *FLOW_MODELS))
+
+
+def decided(settings: FlowSettings, device: torch.device) -> FlowSettings:
+    """The settings with `auto` replaced by the backend it stands for on the device."""
+    if settings.backend != AUTO or settings.folder is not None:
+        return settings
+    backend, reason = auto_flow(device)
+    logger.info("flow: auto is %s (%s)", backend, reason)
+    return replace(settings, backend=backend)
 
 
 def run(workspace: Workspace, settings: FlowSettings) -> dict[str, Any]:

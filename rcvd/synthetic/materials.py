@@ -21,6 +21,7 @@ class Materials:
 
     shift: in tiles. detail: strength of a second, finer noise that breaks the repetition. glow:
     light given off, as a multiple of the colour. gloss: strength of the lights' mirror images.
+    mirror: share of what is reflected of everything else, at a grazing view; 0 for none.
     """
 
     colours: Float[Tensor, "*b 3 3"]
@@ -30,6 +31,7 @@ class Materials:
     detail: Float[Tensor, "*b"]
     glow: Float[Tensor, "*b"]
     gloss: Float[Tensor, "*b"]
+    mirror: Float[Tensor, "*b"]
 
 
 class Finish(NamedTuple):
@@ -44,13 +46,30 @@ class Finish(NamedTuple):
     spread: float = 0.06  # hue distance of the second and third colour
     glow: float = 0.0
     gloss: float = 0.0
+    mirror: float = 0.0  # most that a lifelike one reflects
+    plain: bool = False  # lifelike ones are mostly of one colour, as painted walls are
 
 
 FINISHES: dict[str, Finish] = {
     "wood": Finish(
-        ("wood", "planks"), (0.05, 0.11), (0.35, 0.65), (0.5, 0.85), (0.5, 0.9), gloss=0.35
+        ("wood", "planks"),
+        (0.05, 0.11),
+        (0.35, 0.65),
+        (0.5, 0.85),
+        (0.5, 0.9),
+        gloss=0.35,
+        mirror=0.2,
     ),
-    "paint": Finish(("plaster", "noise"), (0, 1), (0.1, 0.5), (0.6, 0.95), (0.8, 1.2), gloss=0.2),
+    "paint": Finish(
+        ("plaster", "noise"),
+        (0, 1),
+        (0.1, 0.5),
+        (0.6, 0.95),
+        (0.8, 1.2),
+        gloss=0.2,
+        mirror=0.1,
+        plain=True,
+    ),
     "cloth": Finish(("weave", "patches", "checks", "noise"), (0, 1), (0.2, 0.7), (0.45, 0.9)),
     "metal": Finish(
         ("noise", "plaster"), (0.5, 0.7), (0.0, 0.12), (0.35, 0.75), (0.4, 0.8), gloss=0.8
@@ -84,6 +103,7 @@ FINISHES: dict[str, Finish] = {
         (0.75, 0.98),
         (1.2, 2.0),
         (0.25, 0.5),
+        plain=True,
     ),
     "floor": Finish(
         ("planks", "tiles", "checks", "marble"),
@@ -93,8 +113,11 @@ FINISHES: dict[str, Finish] = {
         (1.2, 2.0),
         (0.3, 0.6),
         gloss=0.6,
+        mirror=0.5,
     ),
-    "ceiling": Finish(("plaster",), (0.1, 0.2), (0.0, 0.1), (0.8, 0.95), (1.5, 2.0), (0.2, 0.4)),
+    "ceiling": Finish(
+        ("plaster",), (0.1, 0.2), (0.0, 0.1), (0.8, 0.95), (1.5, 2.0), (0.2, 0.4), plain=True
+    ),
     "rug": Finish(("patches", "checks", "stripes"), (0, 1), (0.3, 0.7), (0.4, 0.8), (1.0, 2.0)),
     "skin": Finish(("noise",), (0.04, 0.09), (0.25, 0.6), (0.4, 0.95), (0.4, 0.6), (0.15, 0.3), 0),
     "hair": Finish(("wood",), (0.04, 0.1), (0.2, 0.7), (0.1, 0.6), (0.2, 0.3)),
@@ -112,10 +135,17 @@ FINISHES: dict[str, Finish] = {
     "leaf": Finish(("leaves",), (0.2, 0.36), (0.4, 0.8), (0.4, 0.75), (0.7, 1.4), (0.5, 0.9)),
     "bark": Finish(("wood", "noise"), (0.05, 0.1), (0.2, 0.5), (0.3, 0.55), (0.6, 1.0)),
     "car": Finish(
-        ("noise", "plaster"), (0, 1), (0.2, 0.9), (0.4, 0.9), (1.5, 2.5), (0.3, 0.5), gloss=0.8
+        ("noise", "plaster"),
+        (0, 1),
+        (0.2, 0.9),
+        (0.4, 0.9),
+        (1.5, 2.5),
+        (0.3, 0.5),
+        gloss=0.8,
+        mirror=0.3,
     ),
     "glass": Finish(
-        ("noise", "patches"), (0.5, 0.62), (0.1, 0.4), (0.2, 0.5), (0.8, 1.2), gloss=1.0
+        ("noise", "patches"), (0.5, 0.62), (0.1, 0.4), (0.2, 0.5), (0.8, 1.2), gloss=1.0, mirror=0.6
     ),
     "rubber": Finish(("speckle",), (0, 1), (0.0, 0.1), (0.15, 0.3), (0.4, 0.6)),
     "light": Finish(
@@ -146,6 +176,7 @@ class Material(NamedTuple):
     detail: float
     glow: float
     gloss: float
+    mirror: float
 
 
 def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
@@ -163,6 +194,8 @@ def draw_material(finish_name: str, rng: random.Random, lifelike: bool = False) 
     hue = rng.uniform(*finish.hue)
     saturation, value = rng.uniform(*finish.saturation), rng.uniform(*finish.value)
     relief = rng.uniform(0.1, 1.0) if lifelike else 1.0
+    if lifelike and finish.plain:
+        relief, saturation = relief**3, saturation * rng.random()
     loss = relief * rng.uniform(*finish.contrast)
     third = value * (1 - relief * rng.uniform(-0.1, 0.6))
     other = rng.uniform(0.5, 1.2)
@@ -179,7 +212,13 @@ def draw_material(finish_name: str, rng: random.Random, lifelike: bool = False) 
         relief * rng.uniform(0.25, 0.6),
         finish.glow,
         finish.gloss * rng.random() if lifelike else 0.0,
+        _mirror(finish, rng) if lifelike and finish.mirror else 0.0,
     )
+
+
+def _mirror(finish: Finish, rng: random.Random) -> float:
+    """Half of the surfaces are dull."""
+    return finish.mirror * rng.random() if rng.random() < 0.5 else 0.0
 
 
 def material_table(rows: list[Material]) -> Materials:
@@ -192,4 +231,5 @@ def material_table(rows: list[Material]) -> Materials:
         detail=torch.tensor([row.detail for row in rows]),
         glow=torch.tensor([row.glow for row in rows]),
         gloss=torch.tensor([row.gloss for row in rows]),
+        mirror=torch.tensor([row.mirror for row in rows]),
     )

@@ -5,12 +5,13 @@ import random
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from rcvd.synthetic import places
-from rcvd.synthetic.figures import SEAT, SITTING, person, random_posture
-from rcvd.synthetic.fittings import THICK, Window, bed, curtain, desk, stairs, window_wall
+from rcvd.synthetic.fittings import THICK, Window, curtain, window_wall
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.parts import Number
+from rcvd.synthetic.random_furniture import along_walls, island, trim
 from rcvd.synthetic.scene import Place, Scene, build_scene
 
 
@@ -42,18 +43,37 @@ def room_light(rng: random.Random, half: tuple[float, float], height: float) -> 
     )
 
 
-def _daylight(rng: random.Random, lights: Lights, wall: int) -> Lights:
-    """Sun through the windows of a wall (0 left, 1 far, 2 right, 3 near), lamps dimmed."""
+def _skylight(
+    rng: random.Random, lights: Lights, wall: int, half: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Soft bluish light from a window's whole width in place of the lamps: where, how strong."""
+    level = rng.uniform(0.2, 0.6)
+    shift = rng.uniform(-0.3, 0.3)
+    at = []
+    for along in (-0.5, 0.0, 0.5):
+        x, z, _ = places.on_wall(half, wall, shift + along, 0.02)
+        at.append([x, -1.5, z])
+    power = torch.tensor([[[0.9 * level, level, 1.1 * level]]]).expand(1, 3, 3)
+    return torch.tensor([at]).to(lights.lamp_at), power.to(lights.lamp).contiguous()
+
+
+def _daylight(rng: random.Random, lights: Lights, wall: int, half: tuple[float, float]) -> Lights:
+    """Sun through the windows of a wall (0 left, 1 far, 2 right, 3 near), lamps dimmed or off."""
+    if rng.random() < 0.5:
+        at, power = _skylight(rng, lights, wall, half)
+    else:
+        at, power = lights.lamp_at, lights.lamp * rng.choice((0.0, 0.4))
     outward = (math.pi, math.pi / 2, 0.0, -math.pi / 2)[wall] + rng.uniform(-0.8, 0.8)
     rise = rng.uniform(0.3, 0.95)
     flat = math.cos(rise)
     to_sun = [flat * math.cos(outward), -math.sin(rise), flat * math.sin(outward)]
-    strength = rng.uniform(1.5, 3.0)
+    strength = rng.choice((0.3, rng.uniform(1.5, 3.0), rng.uniform(1.5, 3.0)))
     return replace(
         lights,
         to_sun=torch.tensor([to_sun]),
         sun=torch.tensor([[strength * 1.08, strength, strength * 0.88]]),
-        lamp=lights.lamp * rng.choice((0.0, 0.4)),
+        lamp_at=at,
+        lamp=power,
         horizon=torch.tensor([[0.75, 0.82, 0.9]]),
         zenith=torch.tensor([[0.25, 0.42, 0.75]]),
         clouds=torch.tensor([rng.random()]),
@@ -99,27 +119,6 @@ def _openings(
         out_x, out_z, _ = places.on_wall(half, wall, rng.uniform(-8, 8), -rng.uniform(5, 14))
         shell.append(Place(rng.choice(("tree", "bush", "tree")), (out_x, -0.3, out_z)))
     return shell
-
-
-def _island(rng: random.Random, x: float, z: float) -> list[Place]:
-    """Something that stands free in the room."""
-    yaw = rng.uniform(-math.pi, math.pi)
-    kind = rng.choice(("dining", "crates", "pillar", "stairs", "bed", "desk", "people", "seat"))
-    if kind == "dining":
-        return places.dining(rng, x, z)
-    if kind == "crates":
-        return places.crates(rng, [(x, z), (x + rng.uniform(0.5, 0.8), z)])
-    if kind == "people":
-        parts = person(random_posture(rng), random_posture(rng))
-        pose = rng.uniform(0, 6.3)
-        s = rng.uniform(0.6, 1.05)
-        return [Place("person", (x, 0, z), yaw, (s, s, s), pose=pose, parts=parts)]
-    if kind == "seat":
-        parts = person(SITTING, SITTING)
-        at = (x - 0.1 * math.cos(yaw), SEAT - 0.86 + 0.05, z + 0.1 * math.sin(yaw))
-        return [Place("chair", (x, 0, z), yaw), Place("person", at, yaw, parts=parts)]
-    made = {"stairs": stairs(rng), "bed": bed(rng), "desk": desk(), "pillar": ()}
-    return [Place(kind, (x, 0, z), yaw, parts=made[kind])]
 
 
 def _clutter(rng: random.Random, half: tuple[float, float]) -> list[Place]:
@@ -169,20 +168,22 @@ def _before(place: Place, half: tuple[float, float], wall: int) -> bool:
 def random_room(rng: random.Random) -> tuple[Scene, tuple[Number, Number], float]:
     """A furnished room, its half extents (x, z) and its height in metres."""
     half = (rng.uniform(1.7, 4.2), rng.uniform(1.9, 5.5))
+    if rng.random() < 0.12:
+        half = (rng.uniform(0.9, 1.3), rng.uniform(4, 9))  # a corridor
     height = rng.uniform(2.3, 3.4)
     lights = room_light(rng, half, height)
-    along = places.wall_side(rng, half, height)
+    along = along_walls(rng, half, height, rng.uniform(0.3, 1.0))
     if rng.random() < 0.6:
         wall = rng.randrange(4)
-        lights = _daylight(rng, lights, wall)
+        lights = _daylight(rng, lights, wall, half)
         shell = _openings(rng, half, height, wall)
         along = [p for p in along if not _before(p, half, wall) or rng.random() < 0.25]
     else:
         shell = places.shell(half, height)
     islands = []
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randint(0, 3) if half[0] > 1.5 else 0):
         x, z = (rng.uniform(-0.55, 0.55) * h for h in half)
-        islands += _island(rng, x, z)
-    along = [p for p in along if rng.random() < 0.8]
+        islands += island(rng, x, z)
+    shell += trim(rng, half, height)
     things = [*shell, *along, *islands, *_clutter(rng, half), *_movers(rng, half)]
     return build_scene(things, lights, rng, lifelike=True), half, height

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from rcvd.geometry.pose import rigid, so3_exp
 from rcvd.synthetic.film import Shot, probe_depth
-from rcvd.synthetic.parts import Triple
+from rcvd.synthetic.parts import Number, Triple
 from rcvd.synthetic.path import hand_held
 from rcvd.synthetic.random_rooms import random_room
 from rcvd.synthetic.random_streets import MAX_GRADE, random_park, random_street
+from rcvd.synthetic.scene import Scene
 
 FOVS = (math.radians(35), math.radians(100))
 NEAREST = 0.3  # metres: a camera closer to something looks for another place
 TRIES = 8
+CLOSE_UPS = 0.25  # of the shots in rooms
 
 
 def _lens(rng: random.Random) -> float:
@@ -38,19 +40,21 @@ def _gesture(
 
 
 def _turning(rng: random.Random, path: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The path with a pan, tilt and roll of the hand on top, none in half of the shots."""
+    """The path with a hand's pan, tilt and roll on top; half of the shots are only held askew."""
     spread = (0.06, 0.25, 0.06) if rng.random() < 0.5 else (0.0, 0.0, 0.0)  # radians in a clip
     turn = torch.tensor([rng.gauss(0, s) for s in spread], dtype=torch.float64)
+    roll = rng.gauss(0, rng.choice((0.02, 0.06, 0.06, 0.3)))
+    held = torch.tensor([0.0, 0.0, roll], dtype=torch.float64)
 
     def turned(share: Float[Tensor, "t"]) -> Float[Tensor, "t 4 4"]:
-        angles = (share.double() - 0.5)[:, None] * turn
+        angles = (share.double() - 0.5)[:, None] * turn + held
         return path(share) @ rigid(so3_exp(angles), torch.zeros_like(angles))
 
     return turned
 
 
 def _away(rng: random.Random, yaw: float) -> Triple:
-    pitch = rng.gauss(0.12, 0.16)
+    pitch = rng.gauss(0.12, 0.16) if rng.random() < 0.7 else rng.uniform(-0.35, 0.7)
     return math.sin(yaw), math.sin(pitch), math.cos(yaw)
 
 
@@ -65,11 +69,27 @@ def _first_clear(draw: Callable[[], Shot], nearest: float) -> Shot:
     return shot
 
 
+def _close_up(rng: random.Random, scene: Scene, half: tuple[Number, Number]) -> Shot:
+    """Within arm's reach of some thing, looking down or across at it."""
+    things = (scene.instance > 0).nonzero()[:, 0].tolist()
+    x, _, z = scene.at[rng.choice(things)].tolist() if things else (0.0, 0.0, 0.0)
+    around, far = rng.uniform(-math.pi, math.pi), rng.uniform(0.5, 1.3)
+    eye_x = min(max(x + far * math.sin(around), -0.9 * half[0]), 0.9 * half[0])
+    eye_z = min(max(z + far * math.cos(around), -0.9 * half[1]), 0.9 * half[1])
+    eye = (eye_x, -rng.uniform(0.4, 1.7), eye_z)
+    aim = (x - eye_x, -rng.uniform(0.2, 1.2) - eye[1], z - eye_z)
+    length = math.sqrt(sum(a * a for a in aim))
+    away = (aim[0] / length, aim[1] / length, aim[2] / length)
+    return Shot(scene, _gesture(rng, eye, away, 0.3), _lens(rng))
+
+
 def room_shot(rng: random.Random) -> Shot:
     """Somewhere in a random room, looking across it."""
     scene, half, height = random_room(rng)
 
     def draw() -> Shot:
+        if rng.random() < CLOSE_UPS:
+            return _close_up(rng, scene, half)
         x, z = (rng.uniform(-0.85, 0.85) * h for h in half)
         eye = (x, -rng.uniform(0.5, min(2.0, height - 0.3)), z)
         yaw = math.atan2(-x, -z) + rng.gauss(0, 0.6)

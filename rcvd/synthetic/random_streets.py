@@ -9,6 +9,7 @@ import torch
 from rcvd.synthetic import places
 from rcvd.synthetic.figures import SEAT, SITTING, person, random_posture
 from rcvd.synthetic.fittings import stairs
+from rcvd.synthetic.greenery import GREENS
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.parts import Part, ball, box
 from rcvd.synthetic.scene import Place, Scene, build_scene
@@ -61,6 +62,33 @@ def bystander(rng: random.Random, at: tuple[float, float, float]) -> Place:
     return Place(name, at, yaw, (s, s, s), speed, turn, 4.2 * speed, rng.uniform(0, 6.3))
 
 
+def markings(rng: random.Random) -> list[Place]:
+    """What else is painted on a road: a zebra crossing, a stop line, lines along the kerbs."""
+    found, z = [], rng.uniform(5, 15)
+    if rng.random() < 0.5:
+        for k in range(8):
+            found.append(Place("marking", (-2.8 + 0.8 * k, 0.0, z), stretch=(0.25, 0.004, 1.5)))
+    if rng.random() < 0.3:
+        found.append(Place("marking", (1.75, 0.0, z + 3), stretch=(1.6, 0.004, 0.2)))
+    if rng.random() < 0.5:
+        for x in (-3.2, 3.2):
+            found.append(Place("marking", (x, 0.0, 20), stretch=(0.06, 0.004, 40)))
+    if rng.random() < 0.3:
+        for k in range(9):
+            found.append(Place("marking", (2.3, 0.0, 3 + 5 * k), stretch=(1.0, 0.004, 0.06)))
+    return found
+
+
+def fence(rng: random.Random) -> tuple[Part, ...]:
+    """Posts and rails along its z axis."""
+    count, tall = rng.randint(3, 9), rng.uniform(0.35, 0.6)
+    finish = rng.choice(("wood", "metal", "marking"))
+    posts = [box((0, tall, 1.2 * k), (0.05, tall, 0.05), finish) for k in range(count)]
+    half = 0.6 * (count - 1)
+    rails = [box((0, up * tall, half), (0.02, 0.05, half), finish) for up in (0.8, 1.7)]
+    return (*posts, *rails)
+
+
 def _bench_guest(place: Place) -> Place:
     """Someone on a bench."""
     x, up, z = place.at
@@ -88,18 +116,20 @@ def random_street(rng: random.Random) -> Scene:
     for _ in range(rng.randint(1, 6)):
         x = rng.choice((-1, 1)) * rng.uniform(3.8, 6.0)
         people.append(bystander(rng, (x, places.KERB, rng.uniform(2, 22))))
-    stripes = [
-        Place("marking", (-2.8 + 0.8 * k, 0.0, 9.0), stretch=(0.25, 0.004, 1.5))
-        for k in range(8)
-        if length > 50
-    ]
+    greens = []
+    for _ in range(rng.randint(0, 8)):
+        x = rng.choice((-1, 1)) * rng.uniform(4.2, 6.8)
+        name = rng.choice(list(GREENS))
+        at = (x, places.KERB if abs(x) < 6.5 else 0.0, rng.uniform(2, 35))
+        greens.append(Place(name, at, rng.uniform(-3, 3), parts=GREENS[name](rng)))
     things = [
         *places.carriageway(rng, length),
         *places.houses(rng, length),
         *(p for p in beside if math.hypot(p.at[0], p.at[2]) > 2),
         *cars,
         *people,
-        *stripes,
+        *markings(rng),
+        *greens,
         *hills(rng),
     ]
     return build_scene(things, sky_light(rng), rng, lifelike=True)
@@ -118,9 +148,9 @@ def random_park(rng: random.Random) -> Scene:
     finish = rng.choice(("grass", "grass", "pavement", "stone", "road"))
     things = [Place("lawn", (0, 0, 0), parts=_slope(grade, finish)), *hills(rng)]
     names = ("tree", "tree", "tree", "bush", "bush", "bench", "sign", "bin", "person", "wall")
-    names += ("steps", "rock", "crate", "street_lamp")
+    names += ("steps", "rock", "crate", "street_lamp", "fence", *GREENS, *GREENS)
     placed: list[tuple[float, float]] = [(0.0, 0.0)]
-    for _ in range(rng.randint(15, 45)):
+    for _ in range(rng.randint(25, 90)):
         angle, far = (
             rng.uniform(-math.pi, math.pi),
             math.exp(rng.uniform(math.log(2), math.log(45))),
@@ -143,6 +173,10 @@ def _park_thing(rng: random.Random, name: str, at: tuple[float, float, float]) -
     if name == "rock":
         size = (rng.uniform(0.2, 1.2), rng.uniform(0.2, 0.7), rng.uniform(0.2, 1.0))
         return Place("rock", at, yaw, parts=(ball((0, 0.1, 0), size, "stone"),))
+    if name in GREENS:
+        return Place(name, at, yaw, (s, s, s), parts=GREENS[name](rng))
+    if name == "fence":
+        return Place(name, at, yaw, parts=fence(rng))
     if name == "steps":
         return Place("stairs", at, yaw, parts=stairs(rng))
     if name == "crate":

@@ -18,7 +18,8 @@ from rcvd.synthetic import cast
 from rcvd.synthetic.lighting import Lights
 from rcvd.synthetic.materials import GAMMA, Materials
 from rcvd.synthetic.primitives import Primitives
-from rcvd.synthetic.shading import Bundles, World, shade
+from rcvd.synthetic.shading import shade
+from rcvd.synthetic.surfaces import Bundles, World
 from rcvd.synthetic.textures import texture_bank
 from rcvd.types import Cameras
 
@@ -86,7 +87,8 @@ def _render_part(
     )
     if antialias:
         edge = _edges(surface, normal, shadow)
-        colour[edge] = _fine(world, lenses, replace(bundles, casters=seen.casters), edge)
+        if bool(edge.any()):  # a bare wall has none
+            colour[edge] = _fine(world, lenses, replace(bundles, casters=seen.casters), edge)
     rgb = colour.clamp(0, 1) ** (1 / GAMMA)
     z = torch.where(surface >= 0, t, 0.0)
     return Render(rearrange(rgb, "b h w c -> b c h w"), z, surface)

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import json
 import logging
 import os
 import subprocess
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from rcvd.errors import UserError
 from rcvd.synthetic.sequence import Sequence
-from rcvd.training.loop import Schedule
-from rcvd.training.scenes import SceneStream
+from rcvd.training.card import FACTS
+from rcvd.training.loop import RECORD, Schedule
+from rcvd.training.scenes import AHEAD, SceneStream
 from rcvd.weights import load_checkpoint, load_into
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,32 @@ def start_logging(folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
 
 
+def _portable(argument: str) -> str:
+    """An argument without this machine's folders."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
+
+
+def note_facts(options: argparse.Namespace) -> None:
+    """What a card has to know of a run: when, where, by which command. A resumed run adds to it."""
+    path = options.out / FACTS
+    device = torch.device(options.device)
+    if device.type == "cuda" and torch.cuda.is_available():
+        machine = f"{torch.cuda.get_device_name()}, {os.cpu_count()} CPU cores"
+    else:
+        machine = f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} CPU cores, no GPU"
+    command = " ".join(["tools/" + Path(sys.argv[0]).name, *map(_portable, sys.argv[1:])])
+    facts = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine,
+        "torch": torch.__version__,
+        "command": command,
+    }
+    before = json.loads(path.read_text()) if path.is_file() else None
+    if before and before["command"] != command:
+        facts["command"] = f"{before['command']}; then {command}"
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
 def detached(folder: Path, arguments: list[str]) -> int:
     """The same command in a session of its own; gives its process number."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,12 +165,14 @@ def held_out(
     """Examples of scenes that no training stream draws; frames: of each scene."""
     shots = min(HELD_OUT_TOGETHER, options.held_out)
     stream = SceneStream(HELD_OUT_SEED, size_of(options.size), shots, frames, device)
-    batches = [examples(b) for b in itertools.islice(stream, options.held_out // shots)]
+    every = [examples(b) for b in itertools.islice(stream, options.held_out // shots)]
+    batches = [found for found in every if found]  # bare walls teach nothing
     return {name: torch.cat([b[name] for b in batches]) for name in batches[0]}
 
 
 def training_scenes(options: argparse.Namespace, device: torch.device) -> Iterator[list[Sequence]]:
     """The stream to learn from, as the flags ask for; on a GPU its speed is logged first."""
+    record = options.out / RECORD
     stream = SceneStream(
         options.seed,
         size_of(options.size),
@@ -150,11 +180,14 @@ def training_scenes(options: argparse.Namespace, device: torch.device) -> Iterat
         options.frames,
         device,
         workers_of(options, device),
+        first=json.loads(record.read_text())["step"] if record.is_file() else 0,
     )
-    if device.type == "cuda":
-        logger.info("scenes and pictures a second: %s", throughput(stream))
     scenes = iter(stream)
-    return repeated(scenes, options.overfit) if options.overfit else scenes
+    if options.overfit:
+        return repeated(scenes, options.overfit)
+    if device.type == "cuda":
+        logger.info("scenes and pictures a second: %s", throughput(scenes, stream))
+    return scenes
 
 
 def started(network: nn.Module, options: argparse.Namespace) -> None:
@@ -171,6 +204,7 @@ def run_tool(options: argparse.Namespace, train: Callable[[argparse.Namespace], 
             sys.stdout.write(f"process {number}, log in {options.out / LOG}\n")
             return 0
         start_logging(options.out)
+        note_facts(options)
         train(options)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
@@ -178,10 +212,12 @@ def run_tool(options: argparse.Namespace, train: Callable[[argparse.Namespace], 
     return 0
 
 
-def throughput(stream: SceneStream, seconds: float = 10.0) -> dict[str, float]:
-    """Scenes and pictures a second that a stream gives, after a first batch that is not timed."""
-    scenes = iter(stream)
-    next(scenes)
+def throughput(
+    scenes: Iterator[list[Sequence]], stream: SceneStream, seconds: float = 10.0
+) -> dict[str, float]:
+    """Scenes and pictures a second that a stream gives, after what was laid out in advance."""
+    for _ in range(AHEAD * max(1, stream.workers) + 1):
+        next(scenes)
     counted, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         counted += len(next(scenes))

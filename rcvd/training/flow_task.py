@@ -58,8 +58,9 @@ class FlowTask:
         """Of the next batch."""
         while self.owed > 0:
             pairs = true_pairs(next(self.scenes))
-            self.ring.add(pairs)
-            self.owed -= len(pairs["rgb"])
+            if pairs:
+                self.ring.add(pairs)
+                self.owed -= len(pairs["rgb"])
         self.owed += self.plan.batch / self.plan.uses
         examples = self.ring.draw(self.plan.batch, self.generator)
         pairs = filmed_pairs(examples, self.plan.size, self.generator, self.pixels)

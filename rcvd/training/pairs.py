@@ -21,7 +21,7 @@ DISTURBED = 0.3  # share of the pairs: blurred, with a hole; of the batches: exp
 
 
 def true_pairs(sequences: list[Sequence]) -> dict[str, Tensor]:
-    """All pairs of frames of each sequence.
+    """All pairs of frames of each sequence that shows something; nothing where none does.
 
     Gives rgb (n 2 3 h w, uint8), flow (n 2 2 h w, float16, of i to j then of j to i), known (n 2 h
     w: the motion is known, seen or not) and seen (n 2 h w: the other frame shows it).
@@ -40,6 +40,8 @@ def true_pairs(sequences: list[Sequence]) -> dict[str, Tensor]:
             flow.append(moved)
             known.append(here & (moved.abs().amax(1) < LONGEST))
             seen.append(valid)
+    if not rgb:
+        return {}
     return {
         "rgb": (torch.stack(rgb) * 255).round().to(torch.uint8),
         "flow": torch.stack(flow).clamp(-2 * LONGEST, 2 * LONGEST).half(),

@@ -25,7 +25,7 @@ class SceneStream:
     """What is drawn: shots a batch, pictures of each (height, width), on a device.
 
     seed: two streams of different seeds share no scene. workers: processes that lay scenes out; 0
-    for none.
+    for none. first: number of the first batch, so that a resumed training sees new scenes.
     """
 
     seed: int
@@ -34,6 +34,7 @@ class SceneStream:
     frames: int = 4
     device: torch.device = torch.device("cpu")  # noqa: RUF009
     workers: int = 0
+    first: int = 0
 
     def __iter__(self) -> Iterator[list[Sequence]]:
         for staged in self._staged():
@@ -47,7 +48,7 @@ class SceneStream:
 
     def _staged(self) -> Iterator[Staged]:
         if self.workers == 0:
-            number = 0
+            number = self.first
             while True:
                 yield self.draw(number)
                 number += 1
@@ -55,7 +56,7 @@ class SceneStream:
         context = get_context("spawn")
         with ProcessPoolExecutor(self.workers, context, initializer=_one_thread) as pool:
             waiting: deque[Future[bytes]] = deque()
-            number = 0
+            number = self.first
             try:
                 while True:
                     while len(waiting) < AHEAD * self.workers:

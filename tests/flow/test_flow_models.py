@@ -12,7 +12,7 @@ from rcvd.flow.model import FlowModel, load_flow
 SIZE = (96, 136)
 
 
-@pytest.fixture(scope="module", params=["dis", "lucas_kanade"])
+@pytest.fixture(scope="module", params=["dis", "bundled", "lucas_kanade"])
 def model(request: pytest.FixtureRequest) -> FlowModel:
     return load_flow(request.param, torch.device("cpu"))
 
@@ -64,7 +64,7 @@ def test_tiny_frames_are_refused(model: FlowModel) -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'dis'"):
         load_flow("diss", torch.device("cpu"))
-    with pytest.raises(UserError, match="dis, lucas_kanade"):
+    with pytest.raises(UserError, match="dis, bundled, lucas_kanade"):
         load_flow("zzzzzz", torch.device("cpu"))
 
 

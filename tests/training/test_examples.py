@@ -1,6 +1,7 @@
 """What is fed to training: pairs stay true through every cut, and streams repeat themselves."""
 
 import pickle
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,12 +11,13 @@ from rcvd.flow.correlation import cell_centres, warped
 from rcvd.geometry.warp import inside
 from rcvd.synthetic.film import film_staged
 from rcvd.training.buffer import Ring
+from rcvd.training.command import throughput
 from rcvd.training.crops import Window, cut, random_window
 from rcvd.training.pairs import cut_flow, filmed_pairs, plain_pairs, true_pairs
 from rcvd.training.scenes import SceneStream, draw_shares
 
 SIZE = (48, 64)
-STREAM = SceneStream(seed=5, size=SIZE, shots=2, frames=3)
+STREAM = SceneStream(seed=9, size=SIZE, shots=2, frames=3)
 
 
 def made_pairs() -> dict[str, Tensor]:
@@ -51,7 +53,7 @@ def test_backward_pairs_undo_forward_ones() -> None:
     examples = made_pairs()
     flow, seen = examples["flow"].float(), examples["seen"]
     n = len(flow)
-    assert n == 2 * 3
+    assert n == 2 * 3  # two scenes, three pairs each
     assert examples["rgb"].shape == (n, 2, 3, *SIZE)
     there = warped(flow[:, 1], cell_centres(flow[:, 1]) + flow[:, 0])
     trip = (flow[:, 0] + there).norm(dim=1)[seen[:, 0]]
@@ -97,6 +99,19 @@ def test_a_stream_repeats_itself_and_travels_between_processes() -> None:
     )
 
 
+def test_a_resumed_stream_goes_on_with_other_scenes() -> None:
+    small = SceneStream(seed=5, size=(16, 24), shots=1, frames=2)
+    later = next(iter(replace(small, first=2)))[0]
+    assert torch.equal(later.rgb, film_staged(small.draw(2))[0].rgb)
+
+
+def test_the_rate_of_a_stream_counts_scenes_and_pictures() -> None:
+    small = SceneStream(seed=5, size=(16, 24), shots=1, frames=2)
+    rate = throughput(iter(small), small, seconds=0.3)
+    assert rate["scenes_per_second"] > 0
+    assert rate["pictures_per_second"] == 2 * rate["scenes_per_second"]
+
+
 def test_moments_lie_within_the_clip_and_apart() -> None:
     g = torch.Generator().manual_seed(0)
     shares = torch.stack([draw_shares(4, g) for _ in range(100)])
@@ -106,6 +121,11 @@ def test_moments_lie_within_the_clip_and_apart() -> None:
     assert gaps.min() < 0.03
     assert gaps.max() > 0.4
     assert draw_shares(1, g).shape == (1,)
+
+
+def test_bare_walls_teach_nothing() -> None:
+    sequence = film_staged(STREAM.draw(0))[0]
+    assert true_pairs([replace(sequence, rgb=torch.full_like(sequence.rgb, 0.5))]) == {}
 
 
 def test_ring_forgets_the_oldest() -> None:
