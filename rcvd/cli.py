@@ -47,6 +47,15 @@ Preset = Annotated[str | None, typer.Option(help="fast, paper, or a YAML file; n
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Any setting: section.name=value; repeatable.")
 ]
+ScaleFrom = Annotated[
+    str | None, typer.Option(help="camera-height=1.5, path-length=12.3 or person=1.75, metres.")
+]
+CommercialOk = Annotated[
+    bool, typer.Option(help="Refuse models whose licence forbids commercial use.")
+]
+Keep = Annotated[
+    str | None, typer.Option(help="all, or results: intermediate data goes at the end.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 
 
@@ -65,9 +74,7 @@ def reconstruct(
     focal: Annotated[float | None, typer.Option(help="Known focal, pixels of the video.")] = None,
     hfov: Annotated[float | None, typer.Option(help="Known field of view across, degrees.")] = None,
     intrinsics: Annotated[str | None, typer.Option(help="fx,fy,cx,cy[,k1] of the video.")] = None,
-    scale_from: Annotated[
-        str | None, typer.Option(help="camera-height=1.5, path-length=12.3 or person=1.75, metres.")
-    ] = None,
+    scale_from: ScaleFrom = None,
     flow: Annotated[str | None, typer.Option(help="Flow model: dis, raft_large, ...")] = None,
     depth: Annotated[str | None, typer.Option(help="Depth model: bundled, ...")] = None,
     masks: Annotated[str | None, typer.Option(help="auto, motion, none, a detector.")] = None,
@@ -77,14 +84,10 @@ def reconstruct(
     finetune_minutes: Annotated[float | None, typer.Option(help="At most, in each round.")] = None,
     full_resolution: Annotated[bool, typer.Option(help="Depth at the video's size too.")] = False,
     mesh: Annotated[bool, typer.Option(help="A triangle mesh of what does not move too.")] = False,
-    commercial_ok: Annotated[
-        bool, typer.Option(help="Refuse models whose licence forbids commercial use.")
-    ] = False,
+    commercial_ok: CommercialOk = False,
     max_memory: Annotated[str | None, typer.Option(help="Of main memory, as 8G.")] = None,
     max_vram: Annotated[str | None, typer.Option(help="Of the GPU's memory, as 8G.")] = None,
-    keep: Annotated[
-        str | None, typer.Option(help="all, or results: intermediate data goes at the end.")
-    ] = None,
+    keep: Keep = None,
     overrides: Set = None,
     verbose: Verbose = False,
 ) -> None:

@@ -16,10 +16,11 @@ import torch
 
 from rcvd.depth.network import DepthNetwork
 from rcvd.training import command
-from rcvd.training.depth_task import DepthPlan, DepthTask, depth_figures
+from rcvd.training.depth_task import DepthTask, depth_figures
 from rcvd.training.loop import Run
 from rcvd.training.observe import depth_observer
 from rcvd.training.stills import true_stills
+from rcvd.training.supply import Supply
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,6 @@ def parsed() -> argparse.Namespace:
 
 def train(options: argparse.Namespace) -> None:
     device = command.device_of(options)
-    plan = DepthPlan(
-        options.batch,
-        command.size_of(options.crop),
-        options.capacity,
-        options.first,
-        options.uses,
-    )
     observer = depth_observer(options.real, device)
     truth = command.held_out(options, HELD_OUT_FRAMES, true_stills, device)
     flat = depth_figures(lambda rgb: torch.zeros_like(rgb[:, 0]), truth)
@@ -52,7 +46,8 @@ def train(options: argparse.Namespace) -> None:
     network = DepthNetwork().to(device)
     command.started(network, options)
     scenes = command.training_scenes(options, device)
-    task = DepthTask(network, scenes, truth, plan, device, options.seed, observer)
+    supply = Supply(scenes, true_stills, command.plan_of(options), device, options.seed)
+    task = DepthTask(network, supply, truth, device, observer)
     schedule = command.schedule_of(options, warm_up=500, weight_decay=0.02)
     done = Run(task, schedule, options.out).train()
     logger.info("done: %d steps, best %.4f at step %d", done.step, done.best, done.best_step)

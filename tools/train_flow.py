@@ -15,10 +15,11 @@ import torch
 
 from rcvd.flow.network import FlowNetwork
 from rcvd.training import command
-from rcvd.training.flow_task import FlowPlan, FlowTask, flow_errors
+from rcvd.training.flow_task import FlowTask, flow_errors
 from rcvd.training.loop import Run
 from rcvd.training.observe import flow_observer
 from rcvd.training.pairs import true_pairs
+from rcvd.training.supply import Supply
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,6 @@ def parsed() -> argparse.Namespace:
 
 def train(options: argparse.Namespace) -> None:
     device = command.device_of(options)
-    plan = FlowPlan(
-        options.batch,
-        command.size_of(options.crop),
-        options.capacity,
-        options.first,
-        options.uses,
-    )
     observer = flow_observer(options.real, device)
     truth = command.held_out(options, HELD_OUT_FRAMES, true_pairs, device)
     still = flow_errors(lambda a, _: torch.zeros_like(a[:, :2]), truth)
@@ -52,7 +46,8 @@ def train(options: argparse.Namespace) -> None:
     network = FlowNetwork().to(device)
     command.started(network, options)
     scenes = command.training_scenes(options, device)
-    task = FlowTask(network, scenes, truth, plan, device, options.seed, observer)
+    supply = Supply(scenes, true_pairs, command.plan_of(options), device, options.seed)
+    task = FlowTask(network, supply, truth, device, observer)
     schedule = command.schedule_of(options, warm_up=200, weight_decay=1e-5)
     done = Run(task, schedule, options.out).train()
     logger.info("done: %d steps, best %.4f at step %d", done.step, done.best, done.best_step)

@@ -19,6 +19,7 @@ from rcvd.synthetic.sequence import Sequence
 from rcvd.training.card import FACTS
 from rcvd.training.loop import RECORD, Schedule
 from rcvd.training.scenes import AHEAD, SceneStream
+from rcvd.training.supply import Plan
 from rcvd.weights import load_checkpoint, load_into
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,12 @@ def size_of(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
         raise UserError(f"{text}: a size is written WIDTHxHEIGHT, such as 256x192")
     return int(parts[1]), int(parts[0])
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """The batches the flags ask for."""
+    size = size_of(options.crop)
+    return Plan(options.batch, size, options.capacity, options.first, options.uses)
 
 
 def schedule_of(options: argparse.Namespace, warm_up: int, weight_decay: float) -> Schedule:

@@ -1,8 +1,7 @@
 """What training the depth prior means: its examples, its loss and how it is judged."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -11,28 +10,13 @@ from torch.nn.functional import relu
 
 from rcvd.depth.network import DepthNetwork
 from rcvd.evaluation.prior import frame_errors
-from rcvd.synthetic.sequence import Sequence
-from rcvd.training.buffer import Ring
-from rcvd.training.stills import Stills, filmed_stills, plain_stills, true_stills
+from rcvd.training.stills import Stills, filmed_stills, plain_stills
+from rcvd.training.supply import Supply
 
 SCALES = 4  # the gradients' finest and three coarser
 SPREAD, SKY, GRADIENTS, ANCHOR = 0.3, 0.5, 0.5, 0.01  # weights beside the absolute error's 1
 SKY_DISTANCE = 60.0  # metres, on the scale of the picture: the sky is farther than that
 LONGEST_ANCHOR = 20.0  # of the level, in logarithms: beyond it the pull stays as strong
-
-
-@dataclass(frozen=True)
-class DepthPlan:
-    """batch: pictures a step. size: (height, width) trained at, about. capacity: pictures kept.
-
-    first: pictures before the first step. uses: how often a picture is drawn, about.
-    """
-
-    batch: int
-    size: tuple[int, int]
-    capacity: int
-    first: int
-    uses: float = 8.0
 
 
 class DepthTask:
@@ -43,30 +27,18 @@ class DepthTask:
     def __init__(
         self,
         network: DepthNetwork,
-        scenes: Iterator[list[Sequence]],
+        supply: Supply,
         held_out: dict[str, Tensor],
-        plan: DepthPlan,
         device: torch.device,
-        seed: int,
         observed: Callable[[DepthNetwork], dict[str, float]],
     ) -> None:
-        self.network, self.scenes, self.held_out = network, scenes, held_out
-        self.plan, self.device, self.observed = plan, device, observed
-        self.ring = Ring(plan.capacity, device)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.pixels = torch.Generator(device).manual_seed(seed)
-        self.owed = float(plan.first)  # pictures to be rendered before the next step
+        self.network, self.supply, self.held_out = network, supply, held_out
+        self.device, self.observed = device, observed
 
     def loss(self) -> Float[Tensor, ""]:
         """Of the next batch."""
-        while self.owed > 0:
-            stills = true_stills(next(self.scenes))
-            if stills:
-                self.ring.add(stills)
-                self.owed -= len(stills["rgb"])
-        self.owed += self.plan.batch / self.plan.uses
-        examples = self.ring.draw(self.plan.batch, self.generator)
-        stills = filmed_stills(examples, self.plan.size, self.generator, self.pixels)
+        supply = self.supply
+        stills = filmed_stills(supply.batch(), supply.plan.size, supply.generator, supply.pixels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             found = self.network(stills.rgb.contiguous(memory_format=torch.channels_last))
         return disparity_loss(found.float(), stills)

@@ -1,7 +1,6 @@
 """What training the flow network means: its examples, its loss and how it is judged."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -9,27 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from rcvd.flow.network import FlowNetwork, Steps, reduced
-from rcvd.synthetic.sequence import Sequence
-from rcvd.training.buffer import Ring
-from rcvd.training.pairs import Pairs, filmed_pairs, plain_pairs, true_pairs
+from rcvd.training.pairs import Pairs, filmed_pairs, plain_pairs
+from rcvd.training.supply import Supply
 
 DISCOUNT = 0.85  # of a step's weight by the step after it (Teed, Deng 2020: 0.8)
 STARTED = 0.25  # of the batches begin near the truth, as chained flows let the search begin
 LARGE = 10.0  # pixels: what counts as large motion
-
-
-@dataclass(frozen=True)
-class FlowPlan:
-    """batch: pairs a step. size: (height, width) trained at. capacity: pairs kept in memory.
-
-    first: pairs before the first step. uses: how often a pair is drawn, about.
-    """
-
-    batch: int
-    size: tuple[int, int]
-    capacity: int
-    first: int
-    uses: float = 8.0
 
 
 class FlowTask:
@@ -40,32 +24,20 @@ class FlowTask:
     def __init__(
         self,
         network: FlowNetwork,
-        scenes: Iterator[list[Sequence]],
+        supply: Supply,
         held_out: dict[str, Tensor],
-        plan: FlowPlan,
         device: torch.device,
-        seed: int,
         observed: Callable[[FlowNetwork], dict[str, float]],
     ) -> None:
-        self.network, self.scenes, self.held_out = network, scenes, held_out
-        self.plan, self.device, self.observed = plan, device, observed
-        self.ring = Ring(plan.capacity, device)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.pixels = torch.Generator(device).manual_seed(seed)
-        self.owed = float(plan.first)  # pairs to be rendered before the next step
+        self.network, self.supply, self.held_out = network, supply, held_out
+        self.device, self.observed = device, observed
 
     def loss(self) -> Float[Tensor, ""]:
         """Of the next batch."""
-        while self.owed > 0:
-            pairs = true_pairs(next(self.scenes))
-            if pairs:
-                self.ring.add(pairs)
-                self.owed -= len(pairs["rgb"])
-        self.owed += self.plan.batch / self.plan.uses
-        examples = self.ring.draw(self.plan.batch, self.generator)
-        pairs = filmed_pairs(examples, self.plan.size, self.generator, self.pixels)
+        supply = self.supply
+        pairs = filmed_pairs(supply.batch(), supply.plan.size, supply.generator, supply.pixels)
         start = None
-        if torch.rand((), generator=self.generator) < STARTED:
+        if torch.rand((), generator=supply.generator) < STARTED:
             start = _rough(pairs.flow)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             steps = self.network.steps(pairs.rgb_i, pairs.rgb_j, start)
