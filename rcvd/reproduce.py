@@ -20,7 +20,10 @@ from rcvd.store import SETTINGS, Progress, Store, no_progress, read_json
 logger = logging.getLogger(__name__)
 
 CLOCK = frozenset(
-    {"seconds", "cpu_seconds", "peak_memory_mb", "peak_vram_mb", "stage_seconds", "threads"}
+    {
+        *("seconds", "cpu_seconds", "stage_seconds", "fusion_cpu_seconds"),
+        *("peak_memory_mb", "peak_vram_mb", "threads"),
+    }
 )
 """Keys of JSON files that a clock, the machine's memory or its cores decide."""
 

@@ -193,7 +193,7 @@ def test_exif_of_photographs(tmp_path: Path) -> None:
 def test_the_solver_expects_what_the_recording_tells(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "frames"
     write_json(tmp_path / "run" / MARKER, {})
-    write_json(folder / MANIFEST, {"key": "", "done": True})
+    write_json(folder / MANIFEST, {"key": "", "done": True, "recipe": {}})
     hint = {"pixels": 1440.0, "sigma": 0.12, "source": "QuickTime"}
     clip = {"times": [0.0, 1.0], "size": [216, 384], "source_size": [1080, 1920]}
     write_json(folder / "clip.json", clip | {"focal_hint": hint})
