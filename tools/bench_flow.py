@@ -9,28 +9,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rcvd.errors import UserError
 from rcvd.evaluation.flow import flow_metrics
+from rcvd.evaluation.sintel import read_flo
 from rcvd.flow.model import FLOW_MODELS, FlowModel, load_flow
 from rcvd.items import read_rgb
 from rcvd.synthetic.shots import make_sequence
 
 FRAMES, FIRST, DISTANCES = 24, 10, (1, 4)  # of the exact scenes
-FLO_MAGIC, FLO_UNKNOWN = 202021.25, 1e9
+FLO_UNKNOWN = 1e9
 Case = tuple[str, Tensor, Tensor, Tensor, Tensor]  # name, frames i and j, true flow, known
 
 
 def rubber_whale(folder: Path) -> Case:
     """The Middlebury pair (Baker et al. 2011) of a folder."""
-    data = np.fromfile(folder / "RubberWhale.flo", np.float32)
-    if data[0] != np.float32(FLO_MAGIC):
-        raise UserError(f"{folder / 'RubberWhale.flo'} is not a Middlebury .flo file")
-    w, h = data[1:3].view(np.int32).tolist()
-    truth = torch.from_numpy(data[3:].reshape(h, w, 2).copy())
+    truth = read_flo(folder / "RubberWhale.flo")
     known = (truth.abs() < FLO_UNKNOWN).all(-1)
     rgb_i, rgb_j = (read_rgb(folder / f"RubberWhale{k}.png")[None] for k in (1, 2))
     return "RubberWhale", rgb_i, rgb_j, truth, known
