@@ -106,9 +106,8 @@ def view_features(
         yield layer_features(network, on_device, layer)[0].cpu()
 
 
-@torch.no_grad()
-def layer_maps(network: nn.Module, inputs: Mapping[str, Tensor], layer: str) -> Tensor:
-    """What the named submodule puts out: b c t h w, or frames folded into the batch, bt c h w.
+def layer_output(network: nn.Module, inputs: Mapping[str, Tensor], layer: str) -> Tensor:
+    """What the named submodule puts out, with gradients, in the network's own mode.
 
     Raises:
         UserError: no such submodule.
@@ -124,10 +123,20 @@ def layer_maps(network: nn.Module, inputs: Mapping[str, Tensor], layer: str) -> 
 
     handle = modules[layer].register_forward_hook(keep)
     try:
-        network.eval()(**inputs)
+        network(**inputs)
     finally:
         handle.remove()
     return kept[-1]
+
+
+@torch.no_grad()
+def layer_maps(network: nn.Module, inputs: Mapping[str, Tensor], layer: str) -> Tensor:
+    """What the named submodule puts out: b c t h w, or frames folded into the batch, bt c h w.
+
+    Raises:
+        UserError: no such submodule.
+    """
+    return layer_output(network.eval(), inputs, layer)
 
 
 def layer_features(

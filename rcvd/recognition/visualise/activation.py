@@ -7,15 +7,14 @@ own, in time. A large chi finds slow motion, a small one fast motion.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from rcvd.errors import UserError
 from rcvd.recognition.model_spec import ModelSpec
+from rcvd.recognition.predict import layer_output
 
 Inputs = dict[str, Tensor]
 MOVING = ("rgb", "flow")  # inputs that are optimised
@@ -92,25 +91,12 @@ def unit_activation(
     Raises:
         UserError: no such layer, or no such channel.
     """
-    modules = dict(network.named_modules())
-    if layer not in modules or not layer:
-        shown = ", ".join(name for name in list(modules)[1:12])
-        raise UserError(f"layer '{layer}': no such layer; there are {shown} ...")
-    kept: list[Tensor] = []
-
-    def keep(_module: nn.Module, _args: object, out: Any) -> None:
-        kept.append(next(x for x in tree_leaves(out) if isinstance(x, Tensor)))
-
-    handle = modules[layer].register_forward_hook(keep)
-    try:
-        network(**inputs)
-    finally:
-        handle.remove()
-    axis = 1 if kept[-1].ndim > 3 else -1
-    count = kept[-1].shape[axis]
+    output = layer_output(network, inputs, layer)
+    axis = 1 if output.ndim > 3 else -1
+    count = output.shape[axis]
     if not 0 <= unit < count:
         raise UserError(f"unit {unit}: layer '{layer}' has units 0 to {count - 1}")
-    return kept[-1].select(axis, unit).mean()
+    return output.select(axis, unit).mean()
 
 
 @dataclass(frozen=True)
