@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from rcvd.recon.fronts import structure_of
-from rcvd.recon.initialise import first_state
+from rcvd.recon.initialise import Neighbours, first_state
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions
 from rcvd.recon.residuals import pair_residuals
@@ -36,7 +36,8 @@ def searched_focal(matches: Matches, lens: Lens, options: SolverOptions) -> floa
     """
     part = matches.of_frames(_liveliest(matches))
     focals = [lens.focal * math.exp(options.sigma_focal * k) for k in TRIED]
-    left = [_left(part, focal, lens, options) for focal in focals]
+    neighbours = Neighbours(part, options.initial.beside)
+    left = [_left(part, focal, lens, options, neighbours) for focal in focals]
     expected, best = left[TRIED.index(0.0)], min(left)
     chosen = focals[left.index(best)] if best < CLEARLY * expected else lens.focal
     log.info("first focal %.1f px of %s", chosen, [round(f, 1) for f in focals])
@@ -56,10 +57,12 @@ def _liveliest(matches: Matches) -> Int[Tensor, "k"]:
     return torch.arange(first, first + span, device=i.device)
 
 
-def _left(matches: Matches, focal: float, lens: Lens, options: SolverOptions) -> float:
+def _left(
+    matches: Matches, focal: float, lens: Lens, options: SolverOptions, neighbours: Neighbours
+) -> float:
     """Median residual, px, of the first cameras' static points in frames some way apart."""
     quick = replace(options.initial, max_points=POINTS, iterations=ITERATIONS)
-    first = first_state(matches, focal, lens.centre, lens.aspect, quick)
+    first = first_state(matches, focal, lens.centre, lens.aspect, quick, PRECISION, neighbours)
     structure = structure_of(matches.pairs, matches.n_frames)
     data = prepare(matches, lens.centre, lens.aspect, (1, 1), PRECISION, structure)
     distance = pair_residuals(data, first.state).uv.square().sum(1).sqrt()

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, rigid, transform_points
 from rcvd.recon.matches import Matches
 from rcvd.recon.state import State
+
+NEAREST = 3  # points of the frame before whose motion a point is taken to share
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,31 @@ class First:
     static: Bool[Tensor, "t s"]
 
 
+class Neighbours:
+    """Which matches from the frame before land beside the points of a frame, at any focal.
+
+    beside: pixels up to which the nearest one counts.
+    """
+
+    def __init__(self, matches: Matches, beside: float) -> None:
+        self.xy, self.beside = matches.xy_i.cpu(), beside
+        self.found: dict[int, tuple[Int[Tensor, "s k"], Bool[Tensor, "s"]]] = {}
+
+    def of(
+        self, j: int, pixels: Float[Tensor, "n 2"]
+    ) -> tuple[Int[Tensor, "s k"], Bool[Tensor, "s"]]:
+        """For the points of frame j the nearest of the matches' targets, and whether one is near.
+
+        pixels: of these, the same every time.
+        """
+        if j not in self.found:
+            nearest = range(1, 1 + min(NEAREST, len(pixels)))
+            distance, index = cKDTree(pixels.numpy()).query(self.xy[j].numpy(), nearest)
+            near = torch.from_numpy(distance[:, 0] < self.beside)
+            self.found[j] = torch.from_numpy(index), near
+        return self.found[j]
+
+
 def first_state(
     matches: Matches,
     focal: float,
@@ -46,14 +74,17 @@ def first_state(
     aspect: float,
     options: InitialOptions,
     dtype: torch.dtype = torch.float64,
+    neighbours: Neighbours | None = None,
 ) -> First:
     """Cameras and log-scales chained through the clip at a given focal (fx, pixels).
 
     Every frame is resected (PnP, RANSAC) on the points of its predecessor at their prior depth;
     its log-scale is the median log ratio of their depth in it and its own prior. Which points stood
     still is carried along, so a mover that grows to half of the picture is not taken for the world.
+    neighbours: of these matches, where several focals share them.
     """
-    chain = _Chain(matches, focal, centre, aspect, options)
+    neighbours = neighbours or Neighbours(matches, options.beside)
+    chain = _Chain(matches, focal, centre, aspect, options, neighbours)
     for j in range(1, matches.n_frames):
         chain.add(j)
     state = _state(matches, chain.poses, chain.scale, focal, dtype)
@@ -70,7 +101,9 @@ class _Chain:
         centre: tuple[float, float],
         aspect: float,
         options: InitialOptions,
+        neighbours: Neighbours,
     ) -> None:
+        self.neighbours = neighbours
         self.matches, self.options = matches.to("cpu"), options
         self.points = _camera_points(self.matches, focal, centre, aspect)
         self.camera = camera_matrix(focal, centre, aspect)
@@ -115,11 +148,8 @@ class _Chain:
         self.static[i] &= still | ~keep
         if not bool(keep.any()):
             return
-        distance, nearest = torch.cdist(self.matches.xy_i[j].double(), pixels[keep]).topk(
-            min(3, int(keep.sum())), largest=False
-        )
-        moves = ~still[keep][nearest]
-        beside = distance[:, 0] < self.options.beside
+        index, beside = self.neighbours.of(j, pixels[keep])
+        moves = ~still[keep][index]
         self.static[j] = ~(beside & (2 * moves.sum(1) > moves.shape[1]))
 
 
