@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, rigid, transform_points
@@ -61,7 +61,7 @@ class Neighbours:
         """
         if j not in self.found:
             nearest = range(1, 1 + min(NEAREST, len(pixels)))
-            distance, index = cKDTree(pixels.numpy()).query(self.xy[j].numpy(), nearest)
+            distance, index = KDTree(pixels.numpy()).query(self.xy[j].numpy(), nearest)
             near = torch.from_numpy(distance[:, 0] < self.beside)
             self.found[j] = torch.from_numpy(index), near
         return self.found[j]

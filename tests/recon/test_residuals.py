@@ -123,7 +123,8 @@ def test_jacobians_agree_with_autograd(what: str) -> None:
     state = disturbed(state)
     g, points = pair_geometry(data, state), camera_points(data, state)
     rel = g.z.new_empty(len(data.i), 6, 3, g.z.shape[1])
-    jac = jacobians_of(data, state, points, g, (torch.ones_like(g.z),) * 2, rel)
+    one = torch.ones_like(g.z)
+    jac = jacobians_of(data, state, points, g, (one, one), rel)
     assert jac.focal_i is not None
     assert jac.focal_j is not None
     assert jac.k1 is not None
