@@ -60,10 +60,10 @@ class Neighbours:
         pixels: of these, the same every time.
         """
         if j not in self.found:
-            nearest = range(1, 1 + min(NEAREST, len(pixels)))
-            distance, index = KDTree(pixels.numpy()).query(self.xy[j].numpy(), nearest)
-            near = torch.from_numpy(distance[:, 0] < self.beside)
-            self.found[j] = torch.from_numpy(index), near
+            count = min(NEAREST, len(pixels))
+            found = KDTree(pixels.numpy()).query(self.xy[j].numpy(), count)
+            distance, index = (torch.as_tensor(x).reshape(-1, count) for x in found)
+            self.found[j] = index, distance[:, 0] < self.beside
         return self.found[j]
 
 
