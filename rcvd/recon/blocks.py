@@ -69,10 +69,10 @@ class BlockMatrix:
             like.new_zeros(shared, shared),
         )
 
-    def plus(self, *parts: tuple[Int[Tensor, "p k"], Float[Tensor, "p e e"]]) -> "BlockMatrix":
+    def plus(self, *parts: tuple[Tensor, Tensor]) -> "BlockMatrix":
         """The sum with local matrices over (blocks of k frames, shared), in a fixed order.
 
-        The frames of a row may not repeat.
+        parts: frames (p k) and matrices (p e e). The frames of a row may not repeat.
         """
         _, b, c = self.border.shape
         squares, slots, sides, rows, corner = [], [], [], [], self.corner
