@@ -21,7 +21,7 @@ from rcvd.recognition.motion.motionworld import (
 )
 from rcvd.recognition.networks.conv_rnn import ConvRnn
 from rcvd.recognition.networks.norms import Norm
-from rcvd.recognition.networks.toy import Early, Late, SingleFrame, Toy3d
+from rcvd.recognition.networks.toy import Early, Late, LatePair, SingleFrame, Toy3d
 from rcvd.recognition.networks.toy_slowfast import (
     ToyFactored,
     ToyFast,
@@ -67,6 +67,7 @@ def _late_fc(c: Contest) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[Contest], nn.Module]] = {
     "single": lambda c: SingleFrame(Late(c.classes, width=c.width, norm=NORM)),
+    "late": lambda c: LatePair(c.classes, c.width, norm=NORM),
     "late_pool": lambda c: Late(c.classes, width=c.width, norm=NORM),
     "late_fc": _late_fc,
     "early": lambda c: Early(c.classes, c.world.frames, c.width, norm=NORM),
