@@ -80,7 +80,7 @@ def main() -> None:
             got = flow_metrics(found, truth, known)
             cells.append(f"{got['epe']:.3f}, {100 * got['outliers']:.1f}, {seconds:.2f}")
         moved = float(truth[known].norm(dim=-1).mean())
-        print(f"| {name} | {moved:.1f} | " + " | ".join(cells) + " |")
+        print(f"| {name} | {moved:.1f} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

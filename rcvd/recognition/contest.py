@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from rcvd.recognition.metrics import hit_at
 from rcvd.recognition.motion import stacking
 from rcvd.recognition.motion.motionworld import (
     TASKS,
+    MotionClips,
     Task,
     WorldOptions,
     classes,
@@ -137,8 +139,14 @@ def stack(
     return stacking.restack(stream.kind, seen + noise, backward)
 
 
+@lru_cache(maxsize=2)
+def _made(task: Task, count: int, seed: int, world: WorldOptions) -> MotionClips:
+    """Kept for the next contestant: the training and the test set of one seed."""
+    return make_clips(task, count, seed, world)
+
+
 def _clips(contest: Contest, count: int, seed: int, stream: Stream | None) -> ClipsInMemory:
-    made = make_clips(contest.task, count, seed, contest.world)
+    made = _made(contest.task, count, seed, contest.world)
     if stream is None:
         return ClipsInMemory((made.rgb - 0.5) * CONTRAST, None, made.label)
     generator = torch.Generator().manual_seed(seed + 1)

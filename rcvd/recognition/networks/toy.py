@@ -146,19 +146,14 @@ class SingleFrame(nn.Module):
 
 class LatePair(nn.Module):
     """Late fusion as it was published: one tower on the first and on the last frame of a clip,
-    whose features meet in a hidden layer. The frames between are not seen.
+    whose features meet in the linear layer. The frames between are not seen.
     """
 
-    def __init__(
-        self, classes: int, width: int = 12, hidden: int = 48, norm: Norm = "none"
-    ) -> None:
+    def __init__(self, classes: int, width: int = 12, norm: Norm = "none") -> None:
         super().__init__()
         self.tower = Tower(width, 3, "max", norm)
-        self.hidden = nn.Linear(4 * width, hidden)
-        self.norm3 = norm_layer(norm, hidden, 0)
-        self.fc = nn.Linear(hidden, classes)
+        self.fc = nn.Linear(4 * width, classes)
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
         ends = rgb[:, :, [0, -1]]
-        features = self.tower.maps(ends).mean((3, 4)).flatten(1)
-        return self.fc(self.norm3(self.hidden(features)).relu())
+        return self.fc(self.tower.maps(ends).mean((3, 4)).flatten(1))
