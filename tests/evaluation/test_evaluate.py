@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
 from rcvd import evaluate as rim
 from rcvd import outputs
-from rcvd.cli_evaluate import register
+from rcvd.cli import app
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
 from rcvd.evaluation.davis import write_davis
@@ -30,14 +29,8 @@ from tests.evaluation import exact
 RUNNER = CliRunner()
 
 
-def app() -> typer.Typer:
-    made = typer.Typer()
-    register(made)
-    return made
-
-
 def call(*arguments: object) -> str:
-    result = RUNNER.invoke(app(), [str(a) for a in arguments])
+    result = RUNNER.invoke(app, [str(a) for a in arguments])
     if result.exception is not None:
         raise result.exception
     return result.output
