@@ -1,5 +1,6 @@
 """Errors of aligned depth against true depth, summed frame by frame."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.evaluation.blocks import blocks
+from rcvd.evaluation.blocks import blocks, chosen
 from rcvd.evaluation.depth_alignment import ratio_scale
 
 MIN_DEPTH = 1e-5
@@ -19,23 +20,33 @@ Align = Callable[[Float[Tensor, "n"]], Float[Tensor, "n"]]
 
 
 def error_sums(
-    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], members: Bool[Tensor, "g n"]
-) -> Float[Tensor, "g 9"]:
-    """Sums over groups that `metrics_of` turns into metrics; those of several parts may be added.
+    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], groups: Sequence[Bool[Tensor, "n"]] = ()
+) -> Float[Tensor, "m 9"]:
+    """Sums over all and over groups of pixels, of which `metrics_of` makes metrics.
 
-    The columns: count, |d| / g, d^2 / g, d^2, log, log^2, and the three deltas; d: aligned - true.
+    Those of several parts may be added. The columns: count, |d| / g, d^2 / g, d^2, log, log^2, and
+    the three deltas; d: aligned - true.
     """
-    sums = torch.zeros(len(members), 9, dtype=torch.float64)
-    for a, g, *w in blocks(aligned, true, *members):
-        difference = a - g
-        ratio = a.clamp(min=MIN_DEPTH) / g
-        log, worse = ratio.log(), torch.maximum(ratio, 1 / ratio)
-        square = difference.square()
-        near = [(worse < DELTA**k).double() for k in (1, 2, 3)]
-        terms = [difference.abs() / g, square / g, square, log, log.square(), *near]
-        for row, weight in zip(sums, w, strict=True):
-            row += torch.stack([weight.sum(), *(weight @ term for term in terms)])
+    sums = torch.zeros(1 + len(groups), 9, dtype=torch.float64)
+    for a, g, *members in blocks(aligned, true, *groups):
+        terms = _error_terms(a, g)
+        sums += torch.stack([terms.sum(1), *(terms @ member for member in members)])
     return sums
+
+
+def _error_terms(a: Float[Tensor, "n"], g: Float[Tensor, "n"]) -> Float[Tensor, "9 n"]:
+    terms = torch.empty(9, len(a), dtype=torch.float64)
+    ones, relative, square_relative, square, log, log_square, *near = terms
+    difference = a - g
+    ones.fill_(1)
+    torch.square(difference, out=square)
+    torch.div(square, g, out=square_relative)
+    torch.div(difference.abs_(), g, out=relative)
+    torch.log(a.clamp(min=MIN_DEPTH).div_(g), out=log)
+    torch.square(log, out=log_square)
+    for k, row in enumerate(near, 1):
+        torch.lt(log_square, (k * math.log(DELTA)) ** 2, out=row)
+    return terms
 
 
 def metrics_of(sums: Float[Tensor, "9"]) -> Metrics:
@@ -58,8 +69,7 @@ def depth_metrics(aligned: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Metr
     aligned: may be negative where a shift was fitted; it is raised to MIN_DEPTH for the
     logarithms and ratios only.
     """
-    everything = torch.ones(1, len(true), dtype=torch.bool)
-    return metrics_of(error_sums(aligned, true, everything)[0])
+    return metrics_of(error_sums(aligned, true)[0])
 
 
 @dataclass(frozen=True)
@@ -83,17 +93,15 @@ class Pixels:
         groups: Sequence[Bool[Tensor, "t h w"]] = (),
     ) -> "Pixels":
         counts = valid.flatten(1).sum(1).tolist()
-        index = valid.flatten().nonzero()[:, 0]
-        chosen = [maps.flatten()[index] for maps in (predicted, true, *groups)]
-        return cls(chosen[0], chosen[1], counts, tuple(chosen[2:]))
+        p, g, *parts = chosen(valid, predicted, true, *groups)
+        return cls(p, g, counts, tuple(parts))
 
-    def sums(self, align: Align) -> Float[Tensor, "t g 9"]:
+    def sums(self, align: Align) -> Float[Tensor, "t m 9"]:
         """Error sums of each frame over all its pixels, then over those of each group."""
         found = []
         arrays = (self.predicted, self.true, *self.groups)
         for p, g, *groups in zip(*(a.split(self.counts) for a in arrays), strict=True):
-            members = torch.stack([torch.ones_like(g, dtype=torch.bool), *groups])
-            found.append(error_sums(align(p.double()), g, members))
+            found.append(error_sums(align(p.double()), g, groups))
         return torch.stack(found)
 
     def metrics(self, align: Align) -> Metrics:
@@ -101,7 +109,7 @@ class Pixels:
         return metrics_of(self.sums(align).sum(0)[0])
 
 
-def frame_curve(sums: Float[Tensor, "t g 9"]) -> list[float]:
+def frame_curve(sums: Float[Tensor, "t m 9"]) -> list[float]:
     """AbsRel of each frame, NaN for a frame without valid pixels."""
     return [metrics_of(frame)["abs_rel"] for frame in sums[:, 0]]
 

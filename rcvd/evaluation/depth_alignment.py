@@ -7,23 +7,20 @@ float64.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import takewhile
 from types import MappingProxyType
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.evaluation.blocks import blocks
-from rcvd.evaluation.lad import LadSearch, least_squares, weighted_median
+from rcvd.evaluation.lad import FEW, LadSearch, least_squares, weighted_median
+from rcvd.evaluation.sign_table import SignTable
 
 MIN_SCALE = 1e-3
 IRLS_ROUNDS = 10
 IRLS_FLOOR = 1e-8
 ADAM_STEPS = 1000
 ADAM_BETAS = (0.9, 0.999)
-ADAM_REACH = (300, 60, 12)  # learning rates s and t go before residuals near zero are sought anew
 ADAM_STOP = 1e-6
 MIN_DISPARITY = 1e-3
 
@@ -104,70 +101,41 @@ def adam_scale_shift(
     """`s&s-adam` of MonST3R and CUT3R, for comparison with their tables only.
 
     Adam from (median ratio, 0) on sum |s p + t - g|: it does not converge, and rescaling the
-    prediction changes the outcome. Feed depth in the method's own unit and report that unit.
+    prediction changes the outcome. Feed depth in the method's own unit and report that unit. More
+    than FEW pixels are counted in a table (`SignTable`), which moves the outcome by less
+    than a step of Adam unless residuals crowd at one value.
     """
     p, g = predicted.float(), true.float()
-    whole = _L1(p, g)
     s, t = median_scale(p, g).scale, 0.0
-    reaches = [k * learning_rate for k in ADAM_REACH]
-    levels = [whole]
+    reach = ADAM_STEPS * learning_rate
+    table = SignTable(p, g, s, t, reach) if len(p) > FEW else None
     mean, square = [0.0, 0.0], [0.0, 0.0]
     before, (b1, b2) = math.inf, ADAM_BETAS
     for step in range(ADAM_STEPS):
-        levels = list(takewhile(partial(_L1.holds, s=s, t=t), levels))
-        for reach in reaches[len(levels) - 1 :]:
-            levels.append(levels[-1].near(s, t, reach))
-        now, gradient = levels[-1].value(s, t)
+        if table is None:
+            now, gradient = _l1(p, g, s, t)
+            if abs(before - now) < ADAM_STOP:
+                break
+            before = now
+        else:  # the loss of so many pixels never changes by as little as ADAM_STOP
+            if not table.holds(s, t):
+                table = SignTable(p, g, s, t, reach)
+            gradient = table.sums(s, t)
         mean = [b1 * m + (1 - b1) * d for m, d in zip(mean, gradient, strict=True)]
         square = [b2 * v + (1 - b2) * d * d for v, d in zip(square, gradient, strict=True)]
         c1, c2 = 1 - b1 ** (step + 1), 1 - b2 ** (step + 1)
         s -= learning_rate * (mean[0] / c1) / (math.sqrt(square[0] / c2) + 1e-8)
         t -= learning_rate * (mean[1] / c1) / (math.sqrt(square[1] / c2) + 1e-8)
-        if abs(before - now) < ADAM_STOP:
-            break
-        before = now
     return Alignment(s, t)
 
 
-@dataclass(frozen=True)
-class _L1:
-    """sum |s p + t - g| over p and g, plus s by_p + t by_one - by_g for residuals of known sign.
-
-    Their signs are known for s and t within `reach` of `centre`.
-    """
-
-    p: Float[Tensor, "n"]
-    g: Float[Tensor, "n"]
-    by_p: float = 0.0
-    by_one: float = 0.0
-    by_g: float = 0.0
-    centre: tuple[float, float] = (0.0, 0.0)
-    reach: float = math.inf
-
-    def holds(self, s: float, t: float) -> bool:
-        return max(abs(s - self.centre[0]), abs(t - self.centre[1])) <= self.reach
-
-    def near(self, s: float, t: float, reach: float) -> "_L1":
-        """The same for s and t within `reach` of these, where most residuals keep their sign."""
-        left: list[tuple[Tensor, Tensor]] = []
-        by_p, by_one, by_g = self.by_p, self.by_one, self.by_g
-        for p, g in blocks(self.p, self.g):
-            residual = s * p + t - g
-            undecided = residual.abs() <= reach * (p.abs() + 1)
-            sign = residual.sign().masked_fill_(undecided, 0)
-            by_p += float(sign @ p)
-            by_one += float(sign.sum())
-            by_g += float(sign @ g)
-            left.append((p[undecided], g[undecided]))
-        p, g = (torch.cat(parts) for parts in zip(*left, strict=True))
-        return _L1(p, g, by_p, by_one, by_g, (s, t), reach)
-
-    def value(self, s: float, t: float) -> tuple[float, tuple[float, float]]:
-        """The sum and its gradient."""
-        residual = s * self.p + t - self.g
-        total = float(residual.abs().sum()) + s * self.by_p + t * self.by_one - self.by_g
-        sign = residual.sign()
-        return total, (float(sign @ self.p) + self.by_p, float(sign.sum()) + self.by_one)
+def _l1(
+    p: Float[Tensor, "n"], g: Float[Tensor, "n"], s: float, t: float
+) -> tuple[float, tuple[float, float]]:
+    """sum |s p + t - g| and its gradient."""
+    residual = s * p.double() + t - g.double()
+    sign = residual.sign()
+    return float(residual.abs().sum()), (float(sign @ p.double()), float(sign.sum()))
 
 
 def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rcvd.evaluation.blocks import blocks
+from rcvd.evaluation.blocks import blocks, chosen
 
 LAD_TOLERANCE = 1e-13
 FEW = 1 << 17  # points that are searched whole
@@ -42,7 +42,7 @@ def weighted_median(values: Float[Tensor, "n"], weights: Float[Tensor, "n"]) -> 
         total, step = float(weights.sum()), len(values) // FEW + 1
         low, high = _around(values[::step], weights[::step], wanted / total)
         below, above = values < low, values > high
-        mass_below, mass_above = float(weights[below].sum()), float(weights[above].sum())
+        mass_below, mass_above = (float(chosen(w, weights)[0].sum()) for w in (below, above))
         if wanted <= mass_below:
             kept = below
         elif wanted > total - mass_above:
@@ -53,7 +53,7 @@ def weighted_median(values: Float[Tensor, "n"], weights: Float[Tensor, "n"]) -> 
             kept, wanted = ~(below | above), wanted - mass_below
         if bool(kept.all()):
             break
-        values, weights = values[kept], weights[kept]
+        values, weights = chosen(kept, values, weights)
     ordered, order = values.sort()
     mass = weights[order].cumsum(0)
     return float(ordered[min(_first(mass, wanted), len(ordered) - 1)])
@@ -75,13 +75,22 @@ def _first(mass: Float[Tensor, "m"], wanted: float) -> int:
 
 
 class LadSearch:
-    """Bisection over the slope; p, g: the points whose residual sign is still open."""
+    """Bisection over the slope; p, g: the points whose residual sign is still open.
 
-    def __init__(self, p: Float[Tensor, "n"], g: Float[Tensor, "n"]) -> None:
-        self.p, self.g = p, g
-        self.rank = (len(p) + 1) // 2  # of the median among the open points, from 1
-        self.signs = 0  # sum of the settled residuals' signs
-        self.pull = 0.0  # sum of sign * p over the settled points
+    rank: of the median among them, from 1. signs: sum of the settled residuals' signs. pull: sum of
+    sign * p over the settled points.
+    """
+
+    def __init__(
+        self,
+        p: Float[Tensor, "n"],
+        g: Float[Tensor, "n"],
+        rank: int | None = None,
+        signs: int = 0,
+        pull: float = 0.0,
+    ) -> None:
+        self.p, self.g, self.signs, self.pull = p, g, signs, pull
+        self.rank = (len(p) + 1) // 2 if rank is None else rank
 
     def _evaluate(self, s: float) -> tuple[float, float]:
         """Best shift at slope s and the loss's derivative in s there."""
@@ -101,31 +110,44 @@ class LadSearch:
         """Slope and shift."""
         if float(self.p.abs().max()) == 0:
             return 1.0, float(self.g.kthvalue(self.rank).values)
-        (lo, t_lo), (hi, t_hi) = self._bracket(*self._guess())
+        step = len(self.p) // FEW
+        if step < 2:
+            s, _ = least_squares(lambda: blocks(self.p, self.g))
+            return self._bisect(s, 0.01 * max(abs(s), 1e-6))
+        # two disjoint samples differ by what one of them is off
+        (s, t), other = (
+            LadSearch(self.p[k::step], self.g[k::step]).minimise() for k in (0, step // 2)
+        )
+        s, t = (s + other[0]) / 2, (t + other[1]) / 2
+        off = 2 * abs(s - other[0]) + 1e-6 * abs(s), 2 * abs(t - other[1]) + 1e-6 * abs(t)
+        while True:
+            off = 4 * off[0], 4 * off[1]
+            ds, dt = off
+            inner = self._settled((s - ds, s + ds), (t - dt, t + dt))
+            found = inner._bisect(s, ds / 16)
+            # within these bounds both losses are the same, and a convex one has one minimum
+            if abs(found[0] - s) < ds and abs(found[1] - t) < dt:
+                return found
+
+    def _bisect(self, start: float, step: float) -> tuple[float, float]:
+        """`minimise` from a slope to begin with and how far it may be off."""
+        (lo, t_lo), (hi, t_hi) = self._bracket(start, step)
+        open_ = self
         while hi - lo > LAD_TOLERANCE * max(abs(lo), abs(hi)):
             s = (lo + hi) / 2
             if not lo < s < hi:
                 break
-            t, slope = self._evaluate(s)
+            t, slope = open_._evaluate(s)
             if slope > 0:
                 hi, t_hi = s, t
             else:
                 lo, t_lo = s, t
-            self._settle((lo, hi), (t_lo, t_hi))
+            # the best shift follows the slope with |dt/ds| <= max |p| of the open points, so the
+            # shift's bounds are widened by what it can bulge between the two ends
+            bulge = (hi - lo) * float(open_.p.abs().max())
+            open_ = open_._settled((lo, hi), (min(t_lo, t_hi) - bulge, max(t_lo, t_hi) + bulge))
         s = (lo + hi) / 2
-        return s, self._evaluate(s)[0]
-
-    def _guess(self) -> tuple[float, float]:
-        """A slope to begin with and how far it may be off: from two samples where there are many.
-
-        The samples are disjoint, so that their answers differ by what one is off.
-        """
-        step = len(self.p) // FEW
-        if step < 2:
-            s, _ = least_squares(lambda: blocks(self.p, self.g))
-            return s, 0.01 * max(abs(s), 1e-6)
-        parts = [LadSearch(self.p[k::step], self.g[k::step]).minimise()[0] for k in (0, step // 2)]
-        return sum(parts) / 2, max(abs(parts[0] - parts[1]), 1e-6 * abs(parts[0]))
+        return s, open_._evaluate(s)[0]
 
     def _bracket(
         self, start: float, step: float
@@ -147,28 +169,22 @@ class LadSearch:
             high, step = (s, t), 2 * step
         return low, high
 
-    def _settle(self, s: tuple[float, float], t: tuple[float, float]) -> None:
-        """Fixes the residual signs that no slope and shift within the bounds can change.
+    def _settled(self, s: tuple[float, float], t: tuple[float, float]) -> "LadSearch":
+        """With the residual signs fixed that no slope and shift within the bounds can change.
 
-        The best shift follows the slope with |dt/ds| <= max |p| of the open points, so the
-        shift's bounds are widened by what it can bulge between the two ends.
+        The search itself where those are few.
         """
-        bulge = (s[1] - s[0]) * float(self.p.abs().max())
-        t_min, t_max = min(t) - bulge, max(t) + bulge
         above = below = 0
-        pull, left = 0.0, list[tuple[Tensor, Tensor]]()
+        pull, left = 0.0, list[tuple[Tensor, ...]]()
         for p, g in blocks(self.p, self.g):
-            at_lo, at_hi = s[0] * p - g, s[1] * p - g
-            over = torch.minimum(at_lo, at_hi) > -t_min
-            under = torch.maximum(at_lo, at_hi) < -t_max
+            at_lo, at_hi = torch.sub(g, p, alpha=s[0]), torch.sub(g, p, alpha=s[1])
+            over = torch.maximum(at_lo, at_hi) < t[0]
+            under = torch.minimum(at_lo, at_hi) > t[1]
             above, below = above + int(over.sum()), below + int(under.sum())
-            pull += float(p[over].sum()) - float(p[under].sum())
-            undecided = ~(over | under)
-            left.append((p[undecided], g[undecided]))
+            pull += float((over.double() - under.double()) @ p)
+            left.append(chosen(~(over | under), p, g))
         if above + below < len(self.p) // 4 or above + below == len(self.p):
-            return
+            return self
+        p, g = (torch.cat(parts) for parts in zip(*left, strict=True))
         # a residual above 0 has its offset g - s p below the shift
-        self.rank -= above
-        self.signs += above - below
-        self.pull += pull
-        self.p, self.g = (torch.cat(parts) for parts in zip(*left, strict=True))
+        return LadSearch(p, g, self.rank - above, self.signs + above - below, self.pull + pull)

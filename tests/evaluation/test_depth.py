@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from rcvd.evaluation import depth
+from rcvd.evaluation import depth, depth_alignment
 from rcvd.evaluation.depth_alignment import FITS, Alignment, lad_scale, lad_scale_shift
 from rcvd.evaluation.lad import weighted_median
 
@@ -104,6 +104,24 @@ def test_adam_is_torchs_on_every_pixel() -> None:
     assert fit.scale == pytest.approx(s.item(), abs=1e-4)
     assert fit.shift == pytest.approx(t.item(), abs=1e-4)
     assert abs(fit.shift) > 1e-3
+
+
+def test_adam_counts_many_pixels_as_it_would_walk_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, true = pixels(12, 150_000)
+    noise = torch.randn(len(true), generator=torch.Generator().manual_seed(12)).double()
+    predicted = (true - 0.1) * (0.1 * noise).exp() / 0.5
+    predicted[:1000] *= -1  # as a bicubic filter makes beside an edge
+    counted = FITS["s&s-adam"](predicted, true)
+    monkeypatch.setattr(depth_alignment, "FEW", len(true))
+    walked = FITS["s&s-adam"](predicted, true)
+    assert counted.scale == pytest.approx(walked.scale, abs=1e-4)
+    assert counted.shift == pytest.approx(walked.shift, abs=1e-4)
+    assert abs(walked.shift) > 1e-3
+
+
+def test_adam_keeps_many_pixels_that_are_right() -> None:
+    _, true = pixels(8, 150_000)
+    assert FITS["s&s-adam"](true.clone(), true) == Alignment(1.0, 0.0)
 
 
 def test_adam_sees_the_predictions_scale() -> None:
