@@ -1,5 +1,6 @@
 """`rcvd recognize pack | bench-io | synth | contest | orders`: what makes and measures data."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -84,15 +85,16 @@ def orders(
     only: Annotated[
         str, typer.Option(help="look, joint, flow, streams or rates; empty: all.")
     ] = "",
-    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network; 0: the table's own.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Train the networks of the lectures' tables; print which of their orders hold."""
     from rcvd.pipeline import pick_device
     from rcvd.recognition import orders as tables
 
+    logging.basicConfig(level="INFO", format="%(message)s")
     for name in [only] if only else tables.ORDERS:
         order = tables.order_named(name)
-        scores = tables.measure(order, range(seeds), pick_device(device))
+        scores = tables.measure(order, range(seeds or order.seeds), pick_device(device))
         for line in tables.report_lines(name, order, scores):
             say(line)

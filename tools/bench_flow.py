@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """End-point error of every flow backend on RubberWhale and on exact scenes: a Markdown table.
 
-tools/bench flow [DATA/flow] [--scenes demo,street,pan] [--size 384x224]
+tools/bench flow [DATA/flow] [--scenes demo,street,pan] [--size 384x224] [--weights flownet=FILE]
+
+FILE: what `rcvd recognize fit-flow` wrote, or published weights of raft_small, raft_large.
 """
 
 import argparse
@@ -43,25 +45,29 @@ def exact_pairs(names: list[str], size: tuple[int, int]) -> Iterator[Case]:
             yield f"{name} +{distance}", rgb_i, rgb_j, flow.displacement, flow.valid
 
 
-def available() -> dict[str, FlowModel]:
+def available(weights: dict[str, Path]) -> dict[str, FlowModel]:
     """The backends that can be built here; the others are named with their reason."""
     models = {}
     for name in FLOW_MODELS:
         try:
-            models[name] = load_flow(name, torch.device("cpu"))
+            models[name] = load_flow(name, torch.device("cpu"), weights.get(name))
         except UserError as error:
             print(f"left out: {error}")
     return models
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path, nargs="?", help="a folder with RubberWhale")
     parser.add_argument("--scenes", default="demo,street,pan")
     parser.add_argument("--size", default="384x224")
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
     options = parser.parse_args()
     w, h = (int(n) for n in options.size.split("x"))
-    models = available()
+    given = (text.split("=", 1) for text in options.weights)
+    models = available({name: Path(file) for name, file in given})
     print("| pair | px moved | " + " | ".join(f"{n}: EPE px, Fl %, s" for n in models) + " |")
     print("|---" * (len(models) + 2) + "|")
     cases = [rubber_whale(options.data)] if options.data else []
@@ -74,7 +80,7 @@ def main() -> None:
             got = flow_metrics(found, truth, known)
             cells.append(f"{got['epe']:.3f}, {100 * got['outliers']:.1f}, {seconds:.2f}")
         moved = float(truth[known].norm(dim=-1).mean())
-        print(f"| {name} | {moved:.1f} | " + " | ".join(cells) + " |")
+        print(f"| {name} | {moved:.1f} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from rcvd.recognition.metrics import hit_at
 from rcvd.recognition.motion import stacking
 from rcvd.recognition.motion.motionworld import (
     TASKS,
+    MotionClips,
     Task,
     WorldOptions,
     classes,
@@ -21,7 +23,7 @@ from rcvd.recognition.motion.motionworld import (
 )
 from rcvd.recognition.networks.conv_rnn import ConvRnn
 from rcvd.recognition.networks.norms import Norm
-from rcvd.recognition.networks.toy import Early, Late, SingleFrame, Toy3d
+from rcvd.recognition.networks.toy import Early, Late, LatePair, SingleFrame, Toy3d
 from rcvd.recognition.networks.toy_slowfast import (
     ToyFactored,
     ToyFast,
@@ -67,6 +69,7 @@ def _late_fc(c: Contest) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[Contest], nn.Module]] = {
     "single": lambda c: SingleFrame(Late(c.classes, width=c.width, norm=NORM)),
+    "late": lambda c: LatePair(c.classes, c.width, norm=NORM),
     "late_pool": lambda c: Late(c.classes, width=c.width, norm=NORM),
     "late_fc": _late_fc,
     "early": lambda c: Early(c.classes, c.world.frames, c.width, norm=NORM),
@@ -136,8 +139,14 @@ def stack(
     return stacking.restack(stream.kind, seen + noise, backward)
 
 
+@lru_cache(maxsize=2)
+def _made(task: Task, count: int, seed: int, world: WorldOptions) -> MotionClips:
+    """Kept for the next contestant: the training and the test set of one seed."""
+    return make_clips(task, count, seed, world)
+
+
 def _clips(contest: Contest, count: int, seed: int, stream: Stream | None) -> ClipsInMemory:
-    made = make_clips(contest.task, count, seed, contest.world)
+    made = _made(contest.task, count, seed, contest.world)
     if stream is None:
         return ClipsInMemory((made.rgb - 0.5) * CONTRAST, None, made.label)
     generator = torch.Generator().manual_seed(seed + 1)

@@ -46,7 +46,9 @@ RES4_6_OF_23 = (3,) * 6 + (1,) * 17
         (Options(beta_inverse=16), 32, 224, 23.43),
         (Options(beta_inverse=32), 32, 224, 21.94),
         (Options(alpha=4, lateral=7), 32, 256, 65.71),
+        (Options(beta_inverse=4), 32, 224, 41.04),  # the slide has 41.7
         (Options(fast_input="gray"), 32, 224, 26.07),
+        (Options(fast_input="half", beta_inverse=4), 32, 224, 27.69),  # the slide has 26.3
         (Options(alpha=4, depths=resnet3d.R101), 32, 256, 125.9),
         (Options(alpha=4, depths=resnet3d.R101, res4=RES4_6_OF_23), 32, 256, 106.5),
     ],

@@ -30,11 +30,23 @@ def test_the_others_see_order(name: str, clip: torch.Tensor) -> None:
     assert (network(clip.flip(2)) - network(clip)).abs().max() > 1e-4
 
 
-def test_single_frame_sees_one_frame(clip: torch.Tensor) -> None:
+def test_single_frame_learns_from_one_frame_and_is_asked_about_all(clip: torch.Tensor) -> None:
     network = toy.SingleFrame(toy.Late(4))
-    other = torch.rand_like(clip)
-    other[:, :, 4] = clip[:, :, 4]
-    assert torch.equal(network(clip), network(other))
+    answers = torch.stack([network.network(clip[:, :, k : k + 1]) for k in range(8)], 1)
+    for _ in range(4):
+        drawn = network(clip)
+        assert all((row == rows).all(1).any() for row, rows in zip(drawn, answers, strict=True))
+    torch.testing.assert_close(network.eval()(clip), answers.mean(1))
+
+
+def test_late_fusion_of_a_pair_sees_the_ends_through_one_tower(clip: torch.Tensor) -> None:
+    network = toy.LatePair(4)
+    between = clip.clone()
+    between[:, :, 1:-1] = 0.0
+    assert torch.equal(network(clip), network(between))
+    assert (network(clip.flip(2)) - network(clip)).abs().max() > 1e-4
+    maps = network.tower.maps(clip[:, :, [0, -1]])
+    assert torch.equal(maps.flip(1), network.tower.maps(clip[:, :, [-1, 0]]))
 
 
 def test_late_fusion_with_fc_concatenates_frames(clip: torch.Tensor) -> None:

@@ -19,6 +19,7 @@ Task = Literal["dir8", "joint", "order", "look", "mix"]
 # odd is the time reversal of even, up to the last pair, whose members are each other's mirror
 MOTIONS = ("right", "left", "down", "up", "ccw", "cw", "grow", "shrink", "right-left", "left-right")
 TURN = 0.13  # radians a pixel of speed
+TEXTURES = (0.3, 0.5, 0.8, 1.3, 2.1, 3.4)  # of the task look: factors on the texture's frequency
 GROWTH = 0.045  # log radius a pixel of speed, over 12 frames
 
 
@@ -106,8 +107,11 @@ def _banded(dice: _Dice, kind: Tensor, label: Tensor, look: Tensor) -> _Draw:
 
 
 def _look(dice: _Dice) -> _Draw:
-    look = dice.integer(6)
-    return _banded(dice, dice.integer(8), look, look)
+    """Six textures from coarse to fine, of any shape in any motion."""
+    look = dice.integer(len(TEXTURES))
+    fine = torch.tensor(TEXTURES, device=look.device)[look]
+    kind, shape = dice.integer(8), dice.integer(3)
+    return _Draw(kind, look, shape, fine, dice.uniform(1.0, 2.0))
 
 
 def _mix(dice: _Dice) -> _Draw:

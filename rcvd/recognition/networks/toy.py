@@ -7,6 +7,7 @@ one (norm="bn") they learn several times faster.
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,7 +21,24 @@ def fold_frames(rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
     return rgb.transpose(1, 2).flatten(0, 1)
 
 
-class Late(nn.Module):
+class Tower(nn.Module):
+    """The 2-D layers that every frame goes through by itself."""
+
+    def __init__(self, width: int, channels: int, pool: Pool, norm: Norm) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
+        self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
+        self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.norm1, self.norm2 = norm_layer(norm, width, 2), norm_layer(norm, 2 * width, 2)
+
+    def maps(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t d h2 w2"]:
+        """Of each frame."""
+        x = self.pool1(self.norm1(self.conv1(fold_frames(rgb))).relu())
+        x = self.norm2(self.conv2(x)).relu()
+        return x.unflatten(0, (rgb.shape[0], rgb.shape[2]))
+
+
+class Late(Tower):
     """A 2-D network per frame; the frames meet in a mean (pool) or in a hidden layer (fc).
 
     The hidden layer is normalised too: it sums ten thousand inputs that are all positive, so that
@@ -39,12 +57,8 @@ class Late(nn.Module):
         hidden: int = 48,
         norm: Norm = "none",
     ) -> None:
-        super().__init__()
+        super().__init__(width, channels, pool, norm)
         self.head = head
-        self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
-        self.pool1 = nn.MaxPool2d(4) if pool == "max" else nn.AvgPool2d(4)
-        self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
-        self.norm1, self.norm2 = norm_layer(norm, width, 2), norm_layer(norm, 2 * width, 2)
         self.gap = nn.AdaptiveAvgPool3d(1)
         if head == "fc":
             maps = 2 * width * (side // 4) ** 2
@@ -53,10 +67,7 @@ class Late(nn.Module):
         self.fc = nn.Linear(hidden if head == "fc" else 2 * width, classes)
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        b, _, t, _, _ = rgb.shape
-        x = self.pool1(self.norm1(self.conv1(fold_frames(rgb))).relu())
-        x = self.norm2(self.conv2(x)).relu()
-        x = x.reshape(b, t, *x.shape[1:])
+        x = self.maps(rgb)
         if self.head == "fc":
             return self.fc(self.norm3(self.hidden(x.flatten(1))).relu())
         return self.fc(self.gap(x.transpose(1, 2)).flatten(1))
@@ -116,12 +127,33 @@ class Toy3d(nn.Module):
 
 
 class SingleFrame(nn.Module):
-    """A per-frame network fed with the middle frame only."""
+    """A per-frame network: trained on one frame of each clip, drawn anew every time; asked about
+    all of them, and their answers averaged, as the single-frame and the spatial network are.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        middle = rgb.shape[2] // 2
-        return self.network(rgb[:, :, middle : middle + 1])
+        b, _, t, _, _ = rgb.shape
+        if self.training:
+            clip = torch.arange(b, device=rgb.device)
+            return self.network(rgb[clip, :, torch.randint(t, (b,))][:, :, None])
+        frames = fold_frames(rgb)[:, :, None]
+        return self.network(frames).unflatten(0, (b, t)).mean(1)
+
+
+class LatePair(nn.Module):
+    """Late fusion as it was published: one tower on the first and on the last frame of a clip,
+    whose features meet in the linear layer. The frames between are not seen.
+    """
+
+    def __init__(self, classes: int, width: int = 12, norm: Norm = "none") -> None:
+        super().__init__()
+        self.tower = Tower(width, 3, "max", norm)
+        self.fc = nn.Linear(4 * width, classes)
+
+    def forward(self, rgb: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        ends = rgb[:, :, [0, -1]]
+        return self.fc(self.tower.maps(ends).mean((3, 4)).flatten(1))
