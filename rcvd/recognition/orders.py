@@ -41,7 +41,7 @@ class Order:
 # Appearance under a moving camera and strong noise: what counts is how many frames have a say
 # (early fusion's first layer can line up few, late fusion sees two, the others all twelve), and how
 # little there is to learn by heart.
-LOOK = WorldOptions(12, 24, pan=1.0, noise=0.7)
+LOOK = WorldOptions(12, 24, pan=1.0, noise=1.0)
 
 
 def _contest(task: Task, clips: int, epochs: int, world: WorldOptions | None = None) -> Contest:
