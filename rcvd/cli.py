@@ -12,7 +12,7 @@ from rcvd.cli_check import check, print_verdict
 from rcvd.cli_evaluate import compare, evaluate
 from rcvd.cli_export import export
 from rcvd.cli_flow import app as flow_app
-from rcvd.cli_models import register as register_models
+from rcvd.cli_models import licenses, weights_app
 from rcvd.cli_recognize_verbs import app as recognize_app
 from rcvd.cli_status import clean, status
 from rcvd.cli_view import view
@@ -25,19 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
-app.add_typer(recognize_app, name="recognize")
-app.add_typer(flow_app, name="flow")
 INTERRUPTED = 130
-app.command()(check)
-app.command()(view)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(batch)
-app.command()(reproduce)
-app.command()(export)
-app.command()(status)
-app.command()(clean)
-register_models(app)
 
 
 Video = Annotated[Path, typer.Argument(help="A video file, or a folder of images.")]
@@ -59,7 +47,6 @@ Keep = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 
 
-@app.command()
 def reconstruct(
     video: Video,
     out: Out,
@@ -161,7 +148,6 @@ def nest_flags(flags: dict[str, Any]) -> dict[str, Any]:
     return nested
 
 
-@app.command()
 def demo(
     out: Out,
     frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 48,
@@ -193,7 +179,6 @@ def demo(
         sys.stdout.write(f"{name:>16} {value:8.3f}\n")
 
 
-@app.command()
 def config(preset: Preset = None, overrides: Set = None) -> None:
     """Print the settings a run would use, as YAML."""
     from rcvd import pipeline
@@ -201,6 +186,20 @@ def config(preset: Preset = None, overrides: Set = None) -> None:
 
     settings = pipeline.make_settings(Path("clip.mp4"), preset, parse_overrides(overrides or []))
     sys.stdout.write(as_yaml(settings))
+
+
+# --help shows them in this order
+PANELS = {
+    "From a video to a scene": (reconstruct, view, check, export, demo),
+    "Runs": (status, clean, batch, reproduce, config, licenses),
+    "Measure": (evaluate, compare),
+}
+for _panel, _verbs in PANELS.items():
+    for _verb in _verbs:
+        app.command(rich_help_panel=_panel)(_verb)
+app.add_typer(weights_app, name="weights", rich_help_panel="Runs")
+app.add_typer(flow_app, name="flow", rich_help_panel="Measure")
+app.add_typer(recognize_app, name="recognize", rich_help_panel="Video recognition")
 
 
 def main() -> None:

@@ -106,9 +106,3 @@ def table_style(name: str):
     if name not in STYLES:
         raise UserError(f"style '{name}': choose from {', '.join(STYLES)}")
     return STYLES[name][1]
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to the command line."""
-    app.command()(evaluate)
-    app.command()(compare)

@@ -83,9 +83,3 @@ def print_columns(rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to the command line."""
-    app.add_typer(weights_app, name="weights")
-    app.command()(licenses)

@@ -45,7 +45,7 @@ COSTS: Mapping[str, Cost] = {
     "masks": Cost(pixel=1300, window=32 * 12 + 64 * 13, disk=0.1, seconds=1.5),
     "poses": Cost(pixel=1700, window=64 * 17 + 64 * 13, frame=1.5e6, disk=0.1, seconds=3.2),
     "finetune": Cost(pixel=1900, window=64 * 5, frame=60e3, disk=4),
-    "triangulate": Cost(pixel=2200, window=24 * 20, disk=16.1, seconds=4.6),
+    "triangulate": Cost(pixel=2200, window=24 * 20, disk=20.1, seconds=4.9),
     "filter": Cost(pixel=2400, window=24 * 13 + 10 * 4, disk=8, seconds=0.8),
     "export": Cost(pixel=2600, window=18 * 4, frame=500e3, disk=9, seconds=1.5),
     "report": Cost(pixel=2200, window=18 * 4, frame=500e3, disk=0.5, seconds=0.9),

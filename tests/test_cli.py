@@ -97,3 +97,10 @@ def test_config_prints_what_would_be_used() -> None:
     result = run("config", "--set", "frames.max_side=256")
     assert result.returncode == 0
     assert "max_side: 256" in result.stdout
+
+
+def test_help_begins_with_the_main_verb() -> None:
+    output = run("--help").stdout
+    verbs = ("reconstruct", "view", "check", "export", "demo", "status", "evaluate", "recognize")
+    places = [output.index(f"│ {verb} ") for verb in verbs]
+    assert places == sorted(places)

@@ -33,7 +33,7 @@ SIZE, PART = (224, 384), 20
 Row = dict[str, Any]
 
 
-def render(path: Path, frames: int) -> Path:
+def render(path: Path, frames: int) -> None:
     """The sequence `long_take` as a video, rendered a few frames at a time."""
     shot = SEQUENCES["long_take"](random.Random(0))
     share = torch.linspace(0, 1, frames, dtype=torch.float64)
@@ -43,8 +43,10 @@ def render(path: Path, frames: int) -> Path:
             sequence = film_part(shot, part, SIZE)
             yield from (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
-    write_video(path, pictures(), share * shot.duration)
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"part-{path.name}")
+    write_video(part, pictures(), share * shot.duration)
+    part.rename(path)
 
 
 def reconstruct(video: Path, out: Path, flags: list[str]) -> Path:
@@ -139,32 +141,44 @@ def main() -> None:
     parser.add_argument("--render", type=int, metavar="FRAMES", help="render the clip first")
     parser.add_argument("--scene", type=Path, nargs="+", help="finished scenes instead of runs")
     parser.add_argument("--frames", type=int, nargs="+", help="the first so many; several: growth")
-    parser.add_argument("--kept", type=Path, default=Path("out/bench_pipeline.json"))
-    options, flags = parser.parse_known_args()
-    if not any(flag.startswith("--preset") for flag in flags):
-        flags += ["--preset", "fast"]
+    parser.add_argument(
+        "--kept", type=Path, default=Path("out/bench_pipeline.json"), help="file of the last runs"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where clip and scenes stay, so that a stopped run goes on"
+    )
+    parser.add_argument("--preset", default="fast", help="of rcvd reconstruct, like the next two")
+    parser.add_argument("--max-side", type=int)
+    parser.add_argument("--until", metavar="STAGE")
+    options = parser.parse_args()
+    if options.kept.is_dir():
+        raise UserError(f"--kept {options.kept} is a folder: name a file, such as runs.json")
     with tempfile.TemporaryDirectory(prefix="rcvd-bench-") as scratch:
         runs = []
-        for label, scene in scenes(options, flags, Path(scratch)):
+        for label, scene in scenes(options, options.folder or Path(scratch)):
             runs.append(measured(scene))
             report(runs[-1], label, options.kept)
     if len(runs) > 1:
         print(growth(runs[0], runs[-1]))
 
 
-def scenes(
-    options: argparse.Namespace, flags: list[str], scratch: Path
-) -> Iterator[tuple[str, Path]]:
+def scenes(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Path]]:
     """Label and folder of each scene, one after the other."""
     if options.scene:
         yield from ((f"scene {path.name}", path) for path in options.scene)
         return
     if options.render:
-        video = render(scratch / f"long_take_{options.render}.mp4", options.render)
+        video = scratch / f"long_take_{options.render}.mp4"
+        if not video.exists():
+            render(video, options.render)
     elif options.video is not None:
         video = options.video
     else:
         raise UserError("name a video, or --render FRAMES, or --scene FOLDER")
+    flags = ["--preset", options.preset]
+    for name in ("max_side", "until"):
+        if (value := getattr(options, name)) is not None:
+            flags += [f"--{name.replace('_', '-')}", str(value)]
     for count in options.frames or [None]:
         out = scratch / str(count)
         first = [] if count is None else ["--max-frames", str(count)]

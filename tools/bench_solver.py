@@ -2,6 +2,7 @@
 """Accuracy, speed and memory of the joint solve on corrupted exact scenes: a Markdown table.
 
     tools/bench solver --frames 40 100 --seeds 0 1 2 3 4 --outliers 0 0.2
+    tools/bench solver --filter                  # also AbsRel after the filter over time
     tools/bench solver --hard                    # table-top orbit, fast pan, small path
     tools/bench solver --scene loop --frames 200 --closure on off
     tools/bench solver --frames 40 100 --rules paper dense --grids 6x4 12x7 17x10   # a sweep
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from solver_cases import Errors, Recipe, errors_of, make_case
+from solver_cases import Errors, Recipe, errors_of, filtered_error, make_case
 from solver_rivals import print_rivals
 
 from rcvd.recon.solver import SolverOptions, solve
@@ -39,10 +40,13 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Row:
-    """One solve. focal_std in percent; memory in GB, at most and before the solve."""
+    """One solve. filtered: AbsRel after the filter, if asked for. focal_std in percent; memory in
+    GB, at most and before the solve.
+    """
 
     pairs: int
     errors: Errors
+    filtered: float | None
     focal_std: float
     observable: bool
     verdict: str
@@ -57,7 +61,7 @@ def prepare(recipe: Recipe, kept: Path) -> None:
     make_case(recipe, kept)
 
 
-def measured(recipe: Recipe, options: SolverOptions, device: str, kept: Path) -> Row:
+def measured(recipe: Recipe, options: SolverOptions, device: str, kept: Path, filters: bool) -> Row:
     """A solve of a kept case, in a fresh process."""
     torch.set_num_threads(1)
     case = make_case(recipe, kept)
@@ -66,16 +70,17 @@ def measured(recipe: Recipe, options: SolverOptions, device: str, kept: Path) ->
     began = time.process_time()
     solution = solve(matches, options)
     seconds = time.process_time() - began
-    report = solution.report
+    memory, report = (_peak(), before), solution.report
     return Row(
         pairs=len(matches.pairs),
         errors=errors_of(case, solution),
+        filtered=filtered_error(recipe, kept, case, solution) if filters else None,
         focal_std=100 * report["focal_std_share"],
         observable=report["focal_observable"],
         verdict=solution.verdict.name,
         keyframes=report["keyframes"],
         seconds=seconds,
-        memory=(_peak(), before),
+        memory=memory,
     )
 
 
@@ -103,11 +108,12 @@ def printed(recipe: Recipe, grid: tuple[int, int], row: Row) -> str:
     name += {"true": "", "none": ", no masks", "motion": ", masks by motion"}[recipe.masks]
     name += ", closed" if recipe.closure else ""
     said = row.verdict if row.observable else f"{row.verdict}; focal not observable"
+    filtered = "" if row.filtered is None else f" -> {row.filtered:.4f}"
     keys = "" if row.keyframes == recipe.frames else f" ({row.keyframes} key)"
     return (
         f"| {name} | {recipe.frames}{keys} | {row.pairs} | {grid[0]}x{grid[1]} | {recipe.seed} "
         f"| {e.ate:.3f} | {e.focal:+.2f} ({row.focal_std:.2f}) | {e.drift:+.2f} "
-        f"| {e.before:.3f} -> {e.after:.4f} | {said} | {row.seconds:.1f} "
+        f"| {e.before:.3f} -> {e.after:.4f}{filtered} | {said} | {row.seconds:.1f} "
         f"| {row.memory[0]:.2f} ({row.memory[1]:.2f}) |"
     )
 
@@ -127,6 +133,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--masks", choices=["true", "none", "motion"], default="true")
     parser.add_argument("--closure", choices=["on", "off"], nargs="+", default=["off"])
     parser.add_argument("--size", type=size, default=(384, 224), metavar="WxH")
+    parser.add_argument("--filter", action="store_true", help="filter the solved depth, too")
     parser.add_argument("--paper", action="store_true", help="without free point depths")
     parser.add_argument("--interpolation", choices=["bilinear", "bicubic"], default="bilinear")
     parser.add_argument("--device", default="cpu")
@@ -158,7 +165,7 @@ def main() -> None:
             in_fresh_process(prepare, recipe, kept)
             for grid in args.grids:
                 at = replace(options, grid=grid)
-                row = in_fresh_process(measured, recipe, at, args.device, kept)
+                row = in_fresh_process(measured, recipe, at, args.device, kept, args.filter)
                 print(printed(recipe, grid, row), flush=True)
 
 

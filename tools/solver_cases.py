@@ -16,8 +16,10 @@ from rcvd.flow.pairs import make_pairs, pair_graph
 from rcvd.geometry.align import umeyama
 from rcvd.geometry.grid import grid_to_image
 from rcvd.masks.motion import MotionMasks
+from rcvd.recon.filter import FilterOptions, filter_frame
 from rcvd.recon.matches import Matches, MatchOptions, build_matches
 from rcvd.recon.solver import Solution
+from rcvd.stages.filter import chained_window
 from rcvd.synthetic import Sequence, corrupt_depth, make_sequence
 from rcvd.types import Cameras, Flow, PairGraph
 
@@ -109,13 +111,17 @@ def _kept(path: Path, make: Callable[[], Any]) -> Any:
     return made
 
 
-def _made(recipe: Recipe, kept: Path) -> Case:
+def _sequence(recipe: Recipe, kept: Path) -> Sequence:
     h, w = recipe.size
     pictures = kept / f"pictures-{recipe.scene}-{recipe.frames}-{recipe.seed}-{w}x{h}.pickle"
-    sequence: Sequence = _kept(
+    return _kept(
         pictures,
         lambda: make_sequence(recipe.scene, recipe.seed, recipe.frames, recipe.size),
     )
+
+
+def _made(recipe: Recipe, kept: Path) -> Case:
+    sequence = _sequence(recipe, kept)
     prior = corrupt_depth(sequence.z, torch.Generator().manual_seed(recipe.seed))
     graph = make_pairs(recipe.frames, recipe.rule)
     if recipe.closure:
@@ -164,15 +170,33 @@ def errors_of(case: Case, solution: Solution) -> Errors:
     error = (scale * centres @ rotation.T + translation - truth).square().sum(1).mean().sqrt()
     path = (truth[1:] - truth[:-1]).norm(dim=1).sum()
     focal = float(solution.cameras.intrinsics[0, 0] / case.cameras.intrinsics[0, 0] - 1)
-    field = grid_to_image(solution.deformation.log_scale.cpu().float(), case.cameras.size)
-    static = ~case.moving & (case.z > 0)
-    true = case.z[static]
-    before, after = (
-        float(((d * (true / d).median() - true).abs() / true).mean())
-        for d in (case.prior[static], (case.prior * field.exp())[static])
-    )
+    before, after = _abs_rel(case, case.prior), _abs_rel(case, solved_depth(case, solution))
     drift = 100 * _scale_drift(truth, centres)
     return Errors(100 * float(error / path), 100 * focal, drift, before, after)
+
+
+def solved_depth(case: Case, solution: Solution) -> Float[Tensor, "t h w"]:
+    """The prior as the solve deforms it."""
+    field = grid_to_image(solution.deformation.log_scale.cpu().float(), case.cameras.size)
+    return case.prior * field.exp()
+
+
+def _abs_rel(case: Case, z: Float[Tensor, "t h w"]) -> float:
+    """AbsRel of all static pixels under one scale for the sequence."""
+    static = ~case.moving & (case.z > 0)
+    true, z = case.z[static], z[static]
+    return float(((z * (true / z).median() - true).abs() / true).mean())
+
+
+def filtered_error(recipe: Recipe, kept: Path, case: Case, solution: Solution) -> float:
+    """AbsRel of the solved depth after the filter over time, on the flow that was solved on."""
+    flows, z = NoisyFlows(_sequence(recipe, kept), recipe), solved_depth(case, solution)
+    options, filtered = FilterOptions(), []
+    for k in range(len(z)):
+        around, flow = chained_window(flows.read, k, options.radius, len(z))
+        done = filter_frame(z[k], z[around], k, around, flow, solution.to("cpu").cameras, options)
+        filtered.append(done.z)
+    return _abs_rel(case, torch.stack(filtered))
 
 
 def _scale_drift(truth: Float[Tensor, "t 3"], centres: Float[Tensor, "t 3"]) -> float:

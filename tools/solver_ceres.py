@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp, se3_log
-from rcvd.recon.residuals import pair_jacobians, relative_adjoint
+from rcvd.recon.residuals import (
+    camera_points,
+    jacobians_of,
+    pair_geometry,
+    relative_adjoint,
+    residuals_of,
+)
 from rcvd.recon.state import BY_PAIR, Data, State
 
 WIDE = 1e3
@@ -34,23 +40,24 @@ class PairCost(pyceres.CostFunction):
         x_i, x_j, scale, depth = (torch.from_numpy(np.array(x)) for x in parameters)
         i, j = int(self.data.i), int(self.data.j)
         state = _moved(self.small.start, i, j, x_i, x_j, scale, depth)
-        found, jac = pair_jacobians(self.data, state)
+        g, points = pair_geometry(self.data, state), camera_points(self.data, state)
+        found = residuals_of(self.data, state, g)
         rows = torch.cat([found.uv[0] * self.root_uv, found.z * self.root_z])
         residuals[:] = rows.reshape(-1).numpy()
         if jacobians is None:
             return True
+        rel = g.z.new_empty(1, 6, 3, self.s)
+        roots = (self.root_uv[None], self.root_z[None])
+        jac = jacobians_of(self.data, state, points, g, roots, rel)
         relative = j_from_i(state.world_from_cam[i], state.world_from_cam[j])[None]
         adjoint = relative_adjoint(relative[:, :3, :3], relative[:, :3, 3])[0]
-        roots = torch.stack([self.root_uv, self.root_uv, self.root_z])
-        rel = torch.cat([jac.uv_rel[0], jac.z_rel]).transpose(1, 2) * roots[..., None]
-        rel = rel.reshape(-1, 6)
-        by_depth = torch.cat([jac.uv_depth[0], jac.z_depth]) * roots
+        rel = rel[0].permute(1, 2, 0).reshape(-1, 6)
         by_scale = torch.cat([torch.zeros(2 * self.s).double(), -self.root_z])
         parts = (
             rel @ adjoint @ _right(x_i),
             -rel @ _right(x_j),
             by_scale,
-            torch.diag_embed(by_depth).reshape(-1, self.s),
+            torch.diag_embed(jac.depth[0]).reshape(-1, self.s),
         )
         for out, part in zip(jacobians, parts, strict=True):
             if out is not None:

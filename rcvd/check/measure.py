@@ -55,6 +55,7 @@ def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
         solve=solve["verdict"],
         spans=tuple((int(a), int(b), str(name)) for a, b, name in solve["spans"]),
         unposed=tuple(solve["frames_without_first_pose"]),
+        doubtful=tuple(solve["doubtful_links"]),
         still=float(turns.abs().max()) < STILL,
         parallax_px=tuple(solve["frame_parallax_px"]),
         reprojection_px=tuple(found.reprojection),

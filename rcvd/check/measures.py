@@ -13,7 +13,8 @@ class Measures:
     """Of one clip; lists by frame have one value a frame, None where nothing could be measured.
 
     solve: the solver's verdict. spans: (first frame, last frame, the solver's verdict there).
-    unposed: frames whose first pose the flow did not give. still: the camera neither moves nor
+    unposed: frames whose first pose the flow did not give. doubtful: frames where the clip's parts
+    before and after may not fit together. still: the camera neither moves nor
     turns. parallax_px: how far matches move beyond the camera's rotation, in the best pair.
     reprojection_px: median distance of the flow from what cameras and depth predict, static pixels.
     depth_ratio: median |log| of the depth carried to another frame over the depth there.
@@ -32,6 +33,7 @@ class Measures:
     solve: str
     spans: tuple[tuple[int, int, str], ...]
     unposed: tuple[int, ...]
+    doubtful: tuple[int, ...]
     still: bool
     parallax_px: tuple[float, ...]
     reprojection_px: tuple[float | None, ...]

@@ -112,6 +112,15 @@ def _spans(m: Measures) -> Iterable[Finding]:
             "the flow gave no pose; the camera was carried on from its neighbours",
             "look for a cut, a flash or a hidden lens there; --start and --end leave frames out",
         )
+    if m.doubtful and m.solve == OK:
+        yield Finding(
+            AMBER,
+            "joints",
+            tuple((max(k - 1, 0), k) for k in m.doubtful),
+            "few matches hold the parts before and after together: one may be misplaced or of a "
+            "wrong scale",
+            "film slower there; --start and --end reconstruct the parts by themselves",
+        )
 
 
 def _whole(m: Measures, limits: Limits) -> Iterable[Finding]:

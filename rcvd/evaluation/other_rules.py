@@ -72,6 +72,8 @@ def rule_consistency(
     if intrinsics is None:
         return Score({}, "no intrinsics")
     distortion = torch.zeros(len(poses), dtype=torch.float64)
+    if prediction.distortion is not None:
+        distortion = prediction.distortion[[frame or 0 for frame in frames]].double()
 
     def view(k: int, read: DepthReader = read, scale: float = 1.0) -> View:
         z: Float[Tensor, "h w"] = scale * read(frames[k] or 0).float()

@@ -52,13 +52,14 @@ class Prediction:
     names: image file stem of each frame, where the system keeps them. size: (height, width) the
     intrinsics belong to; NaN intrinsics mean unknown. unit: of lengths, in words. known_k: the
     intrinsics were given to the system. prior: depth before the system made it consistent, up to
-    one scale a sequence.
+    one scale a sequence. distortion: k1; None: the lenses are pinholes.
     """
 
     system: str
     count: int
     world_from_cam: Float[Tensor, "t 4 4"] | None = None
     intrinsics: Float[Tensor, "t 4"] | None = None
+    distortion: Float[Tensor, "t"] | None = None
     size: tuple[int, int] | None = None
     depth: DepthReader | None = None
     prior: DepthReader | None = None

@@ -120,5 +120,6 @@ def start_flow(
     candidates["no motion"] = torch.zeros(*size, 2).to(rgb_i)
     errors = {name: photometric_error(rgb_i, rgb_j, u) for name, u in candidates.items()}
     best = min(errors, key=errors.__getitem__)
-    log.info("flow %d -> %d: little of the chain is valid, starting from %s", i, j, best)
+    if len(frames) > 2:
+        log.info("flow %d -> %d: little of the chain is valid, starting from %s", i, j, best)
     return None if best == "no motion" else candidates[best]

@@ -8,11 +8,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from rcvd.recon.diagnostics import pair_figures
+from rcvd.recon.free import Free
 from rcvd.recon.judging import first_verdict
 from rcvd.recon.keyframes import key_frames, of_frames, state_of_frames
 from rcvd.recon.matches import Matches
-from rcvd.recon.restart import restart
-from rcvd.recon.schedule import NO_GRID, Setting, cameras, flow_error, settle, start
+from rcvd.recon.schedule import NO_GRID, Setting, cameras, flow_error, start
+from rcvd.recon.starts import Rival, Start, better_start, voted
 from rcvd.recon.state import State
 from rcvd.recon.verdict import NO_PARALLAX
 from rcvd.recon.vote import static_points
@@ -23,8 +24,8 @@ MIN_INLIERS = 0.15  # share of a pair's matches below which it is left out
 @dataclass(frozen=True)
 class Begun:
     """What the thinned solve hands on. keys: frames it was made of. moves: the camera does; held:
-    frames whose centres stay. static: thinned points of all frames that stand still. restarted,
-    trimmed: frames and pairs (i, j) of the clip.
+    frames whose centres stay. static: thinned points of all frames that stand still. rival: the
+    start that was not taken, if a second was made. trimmed: pairs (i, j) of the clip.
     """
 
     few: Setting
@@ -33,7 +34,7 @@ class Begun:
     moves: bool
     held: tuple[int, ...]
     static: Bool[Tensor, "t s"]
-    restarted: list[int]
+    rival: Rival | None
     trimmed: Int[Tensor, "n 2"]
 
 
@@ -52,11 +53,11 @@ class Finished:
 def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
     """The cameras on thinned points: movers voted out, broken links made anew, bad pairs out."""
     options = setting.options
-    few = thinned(setting)
+    few = whole = thinned(setting)
     state, static = thin_state(state, options.thin), static[:, :: options.thin]
     static = static_points(few.problem(NO_GRID, few.free()).data, state, static)
     state = start(few.keeping(static), state)
-    state, static = _voted(few, state, static, options.sigma_uv)
+    state, static = voted(few, state, static, options.sigma_uv)
     few = few.keeping(static)
     moves = first_verdict(few, state).name != NO_PARALLAX
     state = state if moves else _without_translation(few.matches, state)
@@ -64,29 +65,24 @@ def begin(setting: Setting, state: State, static: Bool[Tensor, "t s"]) -> Begun:
     free = setting.free(held=held)
     keys = key_frames(few.problem(NO_GRID, free).data, state) if moves else _all_frames(setting)
     few, state = of_frames(few, keys), state_of_frames(state, keys)
-    solve_few = partial(cameras, few, widths=options.width_uv, sigma_uv=options.sigma_uv, free=free)
-    state = solve_few(state, "cameras, thinned")
-    again = restart(few.problem(NO_GRID, free).data, state, setting.lens, options.initial)
-    if again.links and moves:
-        better = solve_few(again.state, "cameras, restarted")
-        costs = [level["cost"] for level in setting.levels[-2:]]
-        state = better if costs[1] < costs[0] else state
+    solve_few = partial(_thinned_cameras, free=free)
+    start_one = Start(few, solve_few(few, state, "cameras, thinned"), static[keys])
+    best, rival = start_one, None
+    if moves:
+        best, rival = better_start(of_frames(whole, keys), start_one, solve_few)
+    few, state, static[keys] = best.few, best.state, best.static
     few, bad = trimmed(few, state)
-    links = [int(keys[k]) for k in again.links]
-    return Begun(few, state, keys, moves, held, static, links, keys[few.matches.pairs[bad]])
+    if rival is not None:
+        rival = replace(rival, links=keys[rival.links].tolist())
+    return Begun(few, state, keys, moves, held, static, rival, keys[few.matches.pairs[bad]])
+
+
+def _thinned_cameras(few: Setting, state: State, name: str, free: Free) -> State:
+    return cameras(few, state, name, few.options.width_uv, few.options.sigma_uv, free)
 
 
 def _all_frames(setting: Setting) -> Int[Tensor, "t"]:
     return torch.arange(setting.matches.n_frames, device=setting.matches.pairs.device)
-
-
-def _voted(
-    setting: Setting, state: State, static: Bool[Tensor, "t s"], sigma_uv: float
-) -> tuple[State, Bool[Tensor, "t s"]]:
-    """Depths of all points for these cameras, and which points then stand still."""
-    state = settle(setting, state, sigma_uv)
-    data = setting.problem(NO_GRID, setting.free()).data
-    return state, static_points(data, state, static)
 
 
 def finish_cameras(setting: Setting, begun: Begun) -> Finished:
@@ -97,7 +93,7 @@ def finish_cameras(setting: Setting, begun: Begun) -> Finished:
     static = static[:, : setting.matches.log_z_i.shape[1]].clone()
     keyed = of_frames(setting, keys)
     state = all_points(begun.few, begun.state, keyed)
-    state, static[keys] = _voted(keyed, state, static[keys], options.sigma_uv)
+    state, static[keys] = voted(keyed, state, static[keys], options.sigma_uv)
     setting, keyed = setting.keeping(static), keyed.keeping(static[keys])
     sigma_uv = flow_error(keyed, state)
     width, free = options.kernel_sigmas * sigma_uv, setting.free(held=begun.held)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor
 
-from rcvd.recon.sums import sum_rows
+from rcvd.recon.sums import add_rows, sum_rows
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,26 @@ class BlockMatrix:
             like.new_zeros(shared, shared),
         )
 
-    def plus(self, frames: Int[Tensor, "p k"], local: Float[Tensor, "p e e"]) -> "BlockMatrix":
+    def plus(self, *parts: tuple[Tensor, Tensor]) -> "BlockMatrix":
         """The sum with local matrices over (blocks of k frames, shared), in a fixed order.
 
-        The frames of a row may not repeat.
+        parts: frames (p k) and matrices (p e e). The frames of a row may not repeat.
         """
-        (p, k), (_, b, c) = frames.shape, self.border.shape
-        n = k * b
-        square = local[:, :n, :n].reshape(p, k, b, k, b).transpose(2, 3).reshape(-1, b, b)
-        rows = frames[:, :, None].expand(p, k, k)
-        slots = self.pattern.slots(rows, rows.transpose(1, 2)).reshape(-1)
-        side = local[:, :n, n:].reshape(p * k, b, c)
-        return replace(
-            self,
-            blocks=self.blocks + sum_rows(square, slots, len(self.blocks)),
-            border=self.border + sum_rows(side, frames.reshape(-1), len(self.border)),
-            corner=self.corner + local[:, n:, n:].sum(0),
-        )
+        _, b, c = self.border.shape
+        squares, slots, sides, rows, corner = [], [], [], [], self.corner
+        for frames, local in parts:
+            p, k = frames.shape
+            n = k * b
+            square = local[:, :n, :n].reshape(p, k, b, k, b).transpose(2, 3)
+            squares.append(square.reshape(-1, b, b))
+            row = frames[:, :, None].expand(p, k, k)
+            slots.append(self.pattern.slots(row, row.transpose(1, 2)).reshape(-1))
+            sides.append(local[:, :n, n:].reshape(p * k, b, c))
+            rows.append(frames.reshape(-1))
+            corner = corner + local[:, n:, n:].sum(0)
+        blocks = add_rows(self.blocks.clone(), torch.cat(squares), torch.cat(slots))
+        border = add_rows(self.border.clone(), torch.cat(sides), torch.cat(rows))
+        return replace(self, blocks=blocks, border=border, corner=corner)
 
     def diagonal(self) -> Float[Tensor, "n"]:
         """The matrix's diagonal: frames' blocks, then shared."""

@@ -3,6 +3,8 @@
 d'_i(p) = sum over q in N(p), j in i-tau..i+tau of z_{j->i}(F~_ij(q)) w, w = exp(-lambda L_ratio),
 weights normalised. Averaging raw depths flattens slopes and bleeds across steps, so by default the
 LOG-RATIO of z_{j->i}(F~_ij(q)) to d_i(q) is averaged: a consistent depth stays exactly as it is.
+So does, in a window N(p) of n pixels, all but 1 / n of what is wrong with d_i(p) alone: the mean
+ratio of its neighbours does not know of it. Hence N(p) = {p} by default, and 3 x 3 as printed.
 """
 
 from dataclasses import dataclass
@@ -20,14 +22,15 @@ from rcvd.types import Cameras, Flow
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """radius: tau, frames on either side. sharpness: lambda_f. window: side of N(p) in pixels, odd.
+    """radius: tau, frames on either side. sharpness: lambda_f. window: side of N(p) in pixels, odd;
+    1 takes noise of single pixels out.
     edge: neighbours whose depths differ by more than this ratio do not mix. printed_form: average
     depths as the paper prints it (for comparison), not log-ratios.
     """
 
     radius: int = 4
     sharpness: float = 3.0
-    window: int = 3
+    window: int = 1
     edge: float = DEPTH_EDGE
     printed_form: bool = False
 

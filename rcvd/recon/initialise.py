@@ -1,16 +1,20 @@
 """A first guess for the solver: cameras by resection on the prior depth, frame after frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import KDTree
 from torch import Tensor
 
+from rcvd.geometry.camera import undistort
 from rcvd.geometry.pose import invert, rigid, transform_points
 from rcvd.recon.matches import Matches
 from rcvd.recon.state import State
+
+NEAREST = 3  # points of the frame before whose motion a point is taken to share
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,30 @@ class First:
     static: Bool[Tensor, "t s"]
 
 
+class Neighbours:
+    """Which matches from the frame before land beside the points of a frame, at any focal.
+
+    beside: pixels up to which the nearest one counts.
+    """
+
+    def __init__(self, matches: Matches, beside: float) -> None:
+        self.matches, self.beside = matches.to("cpu"), beside
+        self.found: dict[int, tuple[Int[Tensor, "s k"], Bool[Tensor, "s"]]] = {}
+
+    def of(self, p: int) -> tuple[Int[Tensor, "s k"], Bool[Tensor, "s"]]:
+        """For the points of pair p's second frame the nearest of its matches, counted among those
+        with confidence, and whether one is near.
+        """
+        if p not in self.found:
+            m = self.matches
+            targets = m.xy_j[p][m.confidence[p] > 0].numpy()
+            count = min(NEAREST, len(targets))
+            found = KDTree(targets).query(m.xy_i[int(m.pairs[p, 1])].numpy(), count)
+            distance, index = (torch.as_tensor(x).reshape(-1, count) for x in found)
+            self.found[p] = index, distance[:, 0] < self.beside
+        return self.found[p]
+
+
 def first_state(
     matches: Matches,
     focal: float,
@@ -46,17 +74,23 @@ def first_state(
     aspect: float,
     options: InitialOptions,
     dtype: torch.dtype = torch.float64,
+    neighbours: Neighbours | None = None,
+    k1: float = 0.0,
 ) -> First:
     """Cameras and log-scales chained through the clip at a given focal (fx, pixels).
 
     Every frame is resected (PnP, RANSAC) on the points of its predecessor at their prior depth;
     its log-scale is the median log ratio of their depth in it and its own prior. Which points stood
     still is carried along, so a mover that grows to half of the picture is not taken for the world.
+    neighbours: of these matches, where several focals share them. k1: the lens's distortion.
     """
-    chain = _Chain(matches, focal, centre, aspect, options)
+    neighbours = neighbours or Neighbours(matches, options.beside)
+    if k1 != 0:
+        matches = _straightened(matches, focal, centre, aspect, k1)
+    chain = _Chain(matches, focal, centre, aspect, options, neighbours)
     for j in range(1, matches.n_frames):
         chain.add(j)
-    state = _state(matches, chain.poses, chain.scale, focal, dtype)
+    state = _state(matches, chain.poses, chain.scale, focal, k1, dtype)
     return First(state, chain.lost, chain.static.to(matches.xy_i.device))
 
 
@@ -70,7 +104,9 @@ class _Chain:
         centre: tuple[float, float],
         aspect: float,
         options: InitialOptions,
+        neighbours: Neighbours,
     ) -> None:
+        self.neighbours = neighbours
         self.matches, self.options = matches.to("cpu"), options
         self.points = _camera_points(self.matches, focal, centre, aspect)
         self.camera = camera_matrix(focal, centre, aspect)
@@ -101,7 +137,7 @@ class _Chain:
         use = still & m.z_known_j[p]
         if use.any():
             self.scale[j] = (seen[use, 2].log() - m.log_z_j[p][use].double()).median()
-        self._carry(i, j, pixels, keep, still)
+        self._carry(i, j, p, keep, still)
 
     def _fits(self, seen: Float[Tensor, "s 3"], pixels: Float[Tensor, "s 2"]) -> Bool[Tensor, "s"]:
         """Points in front of the camera whose projection lies within twice the threshold."""
@@ -110,28 +146,38 @@ class _Chain:
         flat = seen[:, :2] / seen[:, 2:].clamp(min=1e-9) * focal + centre
         return (seen[:, 2] > 0) & ((flat - pixels).norm(dim=1) < 2 * self.options.threshold)
 
-    def _carry(self, i: int, j: int, pixels: Tensor, keep: Tensor, still: Tensor) -> None:
+    def _carry(self, i: int, j: int, p: int, keep: Tensor, still: Tensor) -> None:
         """Notes which points of i stood still, and hands it on to the points of j beside them."""
         self.static[i] &= still | ~keep
         if not bool(keep.any()):
             return
-        distance, nearest = torch.cdist(self.matches.xy_i[j].double(), pixels[keep]).topk(
-            min(3, int(keep.sum())), largest=False
-        )
-        moves = ~still[keep][nearest]
-        beside = distance[:, 0] < self.options.beside
+        index, beside = self.neighbours.of(p)
+        moves = ~still[keep][index]
         self.static[j] = ~(beside & (2 * moves.sum(1) > moves.shape[1]))
 
 
+def _straightened(
+    matches: Matches, focal: float, centre: tuple[float, float], aspect: float, k1: float
+) -> Matches:
+    """The matches as a pinhole of the same focal would see them."""
+
+    def straight(pixels: Float[Tensor, "n s 2"]) -> Float[Tensor, "n s 2"]:
+        middle = pixels.new_tensor(centre)
+        scale = pixels.new_tensor([focal, focal * aspect])
+        return undistort((pixels - middle) / scale, k1) * scale + middle
+
+    return replace(matches, xy_i=straight(matches.xy_i), xy_j=straight(matches.xy_j))
+
+
 def _state(
-    matches: Matches, poses: Tensor, scale: Tensor, focal: float, dtype: torch.dtype
+    matches: Matches, poses: Tensor, scale: Tensor, focal: float, k1: float, dtype: torch.dtype
 ) -> State:
     device, t = matches.xy_i.device, matches.n_frames
     scale = scale.to(device, dtype)
     return State(
         world_from_cam=poses.to(device, dtype),
         log_focal=torch.full((t,), float(np.log(focal)), dtype=dtype, device=device),
-        k1=torch.zeros((), dtype=dtype, device=device),
+        k1=torch.full((), k1, dtype=dtype, device=device),
         log_scale=scale,
         shift=torch.zeros(t, dtype=dtype, device=device),
         grid=torch.zeros(t, 1, 1, dtype=dtype, device=device),

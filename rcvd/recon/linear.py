@@ -92,21 +92,33 @@ def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     )
 
 
+def point_information(data: Data, state: State, noise: Noise) -> Float[Tensor, "t s"]:
+    """1 / variance of the points' log depths for cameras and grids that are held."""
+    points, held = camera_points(data, state), Free("fixed", cameras=False)
+    by_pair = torch.cat(
+        [whitened(part, state, noise, held, points).depth.square().sum(1) for part in data.chunks()]
+    )
+    weight = prior_weight(data, prior_residuals(data, state), noise)
+    return sum_rows(by_pair, data.i, len(weight)) + weight
+
+
 def _pair_products(
     data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
 ) -> _PairProducts:
-    rows, depth, error, _, root_z = whitened(data, state, noise, free, points)
-    flat = rows.flatten(2)
+    rows = whitened(data, state, noise, free, points)
+    flat = rows.columns.flatten(2)
+    products = flat @ flat.transpose(1, 2)
+    across = rows.along(rows.depth)
     return _PairProducts(
-        hessian=flat @ flat.transpose(1, 2),
-        gradient=flat @ error.reshape(len(flat), -1, 1),
-        cross=(rows * depth[:, None]).sum(2),
-        depth_hessian=depth.square().sum(1),
-        depth_gradient=(depth * error).sum(1),
-        z_rows=rows[:, :, 2] if state.grid[0].numel() > 1 else rows[:, :, 2, :0],
-        z_depth=depth[:, 2],
-        z_root=root_z,
-        z_pull=root_z * error[:, 2],
+        hessian=products[:, :-1, :-1],
+        gradient=products[:, :-1, -1:],
+        cross=across[:, :-1],
+        depth_hessian=rows.depth.square().sum(1),
+        depth_gradient=across[:, -1],
+        z_rows=rows.columns[:, :-1, 2] if state.grid[0].numel() > 1 else flat[:, :-1, :0],
+        z_depth=rows.depth[:, 2],
+        z_root=rows.root_z,
+        z_pull=rows.root_z * rows.error[:, 2],
     )
 
 
@@ -117,8 +129,8 @@ def _grid_gradient(
     size = state.grid.numel()
     if state.grid[0].numel() == 1:
         return state.grid.new_zeros(size)
-    by_j = (data.weight_j * pull_j[..., None]).reshape(-1)
-    by_i = (data.weight_i * pull_i[..., None]).reshape(-1)
+    by_j = (data.weight_j * pull_j[:, None]).reshape(-1)
+    by_i = (data.weight_i * pull_i[:, None]).reshape(-1)
     out = sum_rows(by_j, data.vertex_j.reshape(-1), size)
     return -out - sum_rows(by_i, data.vertex_i.reshape(-1), size)
 
@@ -136,7 +148,7 @@ def _assemble(
     index = block_index(data, free, n_frames)
     across = expand.transpose(1, 2)
     zeros = BlockMatrix.zeros(data.structure.pattern, free.block, free.shared, hessian)
-    out = zeros.plus(torch.stack([data.i, data.j], 1), across @ hessian @ expand)
+    out = zeros.plus((torch.stack([data.i, data.j], 1), across @ hessian @ expand))
     return out, sum_rows((across @ gradient).reshape(-1), index.reshape(-1), n)
 
 

@@ -24,7 +24,7 @@ class CurveOptions:
     of log depth: of a ground, of the prior's guess, and the least of a link.
     """
 
-    quantile: float = 0.15
+    quantile: float = 0.12
     ground: float = 0.05
     guess: float = 1.0
     link: float = 0.01

@@ -94,7 +94,7 @@ class WeakPriors:
         index = (frames[..., None] * b + block).reshape(-1)
         return replace(
             system,
-            hessian=system.hessian.plus(frames, local),
+            hessian=system.hessian.plus((frames, local)),
             gradient=system.gradient + sum_rows(pull, index, len(system.gradient)),
         )
 

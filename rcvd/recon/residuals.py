@@ -7,7 +7,7 @@ free point depths as in dense bundle adjustment, Teed and Deng 2021).
 
 Poses move by world_from_cam <- world_from_cam exp(xi), xi = (translation, rotation) in the camera's
 own axes. A match sees only the relative pose: xi_rel = Ad(j_from_i) xi_i - xi_j, so Jacobians here
-are by xi_rel; `linear` expands them once a pair. Layout: pairs, columns, points.
+are by xi_rel; `rows` expands them once a pair. Layout: pairs, columns, (e_u, e_v, e_z), points.
 """
 
 from dataclasses import dataclass
@@ -33,31 +33,29 @@ class PairResiduals:
 
 @dataclass(frozen=True)
 class PairJacobians:
-    """Derivatives of e_uv (uv_*) and e_z (z_*).
+    """Derivatives of (e_u, e_v, e_z).
 
-    rel: by xi_rel (6). focal_i, focal_j: by log focal. k1: by the distortion. depth: by log_z.
+    depth: by log_z. focal_i, focal_j: by log focal, which e_z does not see in frame j. k1: by the
+    distortion. The last three are None where the cameras are held.
     """
 
-    uv_rel: Float[Tensor, "p 2 6 s"]
-    uv_focal_i: Float[Tensor, "p 2 s"]
-    uv_focal_j: Float[Tensor, "p 2 s"]
-    uv_k1: Float[Tensor, "p 2 s"]
-    uv_depth: Float[Tensor, "p 2 s"]
-    z_rel: Float[Tensor, "p 6 s"]
-    z_focal_i: Float[Tensor, "p s"]
-    z_k1: Float[Tensor, "p s"]
-    z_depth: Float[Tensor, "p s"]
+    depth: Float[Tensor, "p 3 s"]
+    focal_i: Float[Tensor, "p 3 s"] | None
+    focal_j: Float[Tensor, "p 2 s"] | None
+    k1: Float[Tensor, "p 3 s"] | None
 
 
 @dataclass(frozen=True)
-class _Geometry:
-    """Intermediate values shared by the residuals and the Jacobians."""
+class PairGeometry:
+    """Intermediate values shared by the residuals and the Jacobians.
+
+    turned: source points in the axes of camera j; moved: from its centre. xy, z: image coordinates
+    and depth there; where the point is not in front, z is that in camera i.
+    """
 
     rotation: Float[Tensor, "p 3 3"]
-    translation: Float[Tensor, "p 3"]
-    point_i: Float[Tensor, "p 3 s"]
-    radius2: Float[Tensor, "p s"]
-    point_j: Float[Tensor, "p 3 s"]
+    turned: Float[Tensor, "p 3 s"]
+    moved: Float[Tensor, "p 3 s"]
     xy: Float[Tensor, "p 2 s"]
     z: Float[Tensor, "p s"]
     in_front: Bool[Tensor, "p s"]
@@ -91,20 +89,18 @@ def camera_points(data: Data, state: State) -> CameraPoints:
     return CameraPoints(xyz, rays.square().sum(1))
 
 
-def _geometry(data: Data, state: State, given: CameraPoints | None) -> _Geometry:
-    sources = given or camera_points(data, state)
-    points = sources.xyz[data.i]
+def pair_geometry(data: Data, state: State, points: CameraPoints | None = None) -> PairGeometry:
+    """Where the matches' points lie in camera j. points: the state's, if at hand already."""
+    sources = (points or camera_points(data, state)).xyz[data.i]
     transform = j_from_i(state.world_from_cam[data.i], state.world_from_cam[data.j])
-    rotation, translation = transform[:, :3, :3], transform[:, :3, 3]
-    moved = rotation @ points + translation[:, :, None]
-    in_front = moved[:, 2] > MIN_DEPTH_SHARE * points[:, 2]
-    z = torch.where(in_front, moved[:, 2], points[:, 2])
-    return _Geometry(
-        rotation=rotation,
-        translation=translation,
-        point_i=points,
-        radius2=sources.radius2[data.i],
-        point_j=moved,
+    turned = transform[:, :3, :3] @ sources
+    moved = turned + transform[:, :3, 3:]
+    in_front = moved[:, 2] > MIN_DEPTH_SHARE * sources[:, 2]
+    z = torch.where(in_front, moved[:, 2], sources[:, 2])
+    return PairGeometry(
+        rotation=transform[:, :3, :3],
+        turned=turned,
+        moved=moved,
         xy=moved[:, :2] / z[:, None],
         z=z,
         in_front=in_front,
@@ -117,68 +113,87 @@ def pair_residuals(data: Data, state: State, points: CameraPoints | None = None)
 
     points: the state's, if at hand already.
     """
-    return _residuals(data, state, _geometry(data, state, points))
+    return residuals_of(data, state, pair_geometry(data, state, points))
 
 
-def _residuals(data: Data, state: State, g: _Geometry) -> PairResiduals:
-    factor = g.focal_j * (1 + state.k1 * g.xy.square().sum(1))
+def residuals_of(data: Data, state: State, g: PairGeometry) -> PairResiduals:
+    """The residuals where the points lie so."""
+    x, y = g.xy.unbind(1)
+    factor = g.focal_j * (1 + state.k1 * (x * x + y * y))
     uv = g.xy * factor[:, None] - data.xy_j
     return PairResiduals(uv, g.z.log() - prior_j(data, state), g.in_front)
 
 
-def pair_jacobians(
-    data: Data, state: State, points: CameraPoints | None = None
-) -> tuple[PairResiduals, PairJacobians]:
-    """Residuals and derivatives of every match. points: the state's, if at hand already."""
-    g = _geometry(data, state, points)
+def jacobians_of(
+    data: Data,
+    state: State,
+    points: CameraPoints,
+    g: PairGeometry,
+    roots: tuple[Float[Tensor, "p s"], Float[Tensor, "p s"]],
+    rel: Float[Tensor, "p 6 3 s"] | None,
+) -> PairJacobians:
+    """Derivatives of every match, times the roots of its weights (of e_uv, of e_z).
+
+    rel: takes the derivatives by xi_rel; None where the cameras are held.
+    """
+    root_uv, root_z = roots
     k1, (x, y) = state.k1, g.xy.unbind(1)
     r2 = x * x + y * y
-    bent = g.focal_j * (1 + k1 * r2)
-    cross = 2 * k1 * g.focal_j * x * y
-    du_dx, dv_dy = bent + 2 * k1 * g.focal_j * x * x, bent + 2 * k1 * g.focal_j * y * y
-    rows = [_by_point(du_dx, cross, g), _by_point(cross, dv_dy, g)]
-    zero = torch.zeros_like(g.z)
-    rows.append(torch.stack([zero, zero, 1 / g.z], 1))
-    rel, depth, radial = zip(*(_by_motion(row, g) for row in rows), strict=True)
-    undistort = 1 / (1 + 3 * k1 * g.radius2)
-    focal_share, k1_share = (1 + k1 * g.radius2) * undistort, g.radius2 * undistort
-    uv_radial = torch.stack(radial[:2], 1)
-    uv_k1 = g.focal_j[:, None] * r2[:, None] * g.xy + uv_radial * k1_share[:, None]
-    jacobians = PairJacobians(
-        uv_rel=torch.stack(rel[:2], 1),
-        uv_focal_i=uv_radial * focal_share[:, None],
-        uv_focal_j=g.xy * bent[:, None],
-        uv_k1=uv_k1,
-        uv_depth=torch.stack(depth[:2], 1),
-        z_rel=rel[2],
-        z_focal_i=radial[2] * focal_share,
-        z_k1=radial[2] * k1_share,
-        z_depth=depth[2],
+    pixel = g.focal_j * root_uv / g.z
+    bent, bend = pixel * (1 + k1 * r2), 2 * k1 * pixel
+    xx, xy, yy = bent + bend * x * x, bend * x * y, bent + bend * y * y
+    # derivatives of (e_u, e_v, e_z) by the point in camera j
+    rows = (
+        (xx, xy, -(xx * x + xy * y)),
+        (xy, yy, -(xy * x + yy * y)),
+        (None, None, root_z / g.z),
     )
-    return _residuals(data, state, g), jacobians
+    depth = torch.stack([_dot(row, g.turned) for row in rows], 1)
+    if rel is None:
+        return PairJacobians(depth, None, None, None)
+    for k, row in enumerate(rows):
+        _by_motion(row, g.moved, rel[:, :, k])
+    axis = g.rotation[:, :, 2, None] * points.xyz[data.i, 2, None]
+    # a longer focal draws the ray towards the axis: d X_i = -(x, y, 0) z
+    radial = torch.stack([_dot(row, axis) for row in rows], 1) - depth
+    radius2 = points.radius2[data.i]
+    undistort = 1 / (1 + 3 * k1 * radius2)
+    by_k1 = radial * (radius2 * undistort)[:, None]
+    by_k1[:, :2].addcmul_(g.moved[:, :2], (pixel * r2)[:, None])
+    return PairJacobians(
+        depth=depth,
+        focal_i=radial * ((1 + k1 * radius2) * undistort)[:, None],
+        focal_j=g.moved[:, :2] * bent[:, None],
+        k1=by_k1,
+    )
 
 
-def _by_point(
-    along_x: Float[Tensor, "p s"], along_y: Float[Tensor, "p s"], g: _Geometry
-) -> Float[Tensor, "p 3 s"]:
-    """Derivative by the point in camera j of a value with derivatives along_x, along_y by xy."""
-    a, b = along_x / g.z, along_y / g.z
-    return torch.stack([a, b, -(a * g.xy[:, 0] + b * g.xy[:, 1])], 1)
+_Row = tuple[Float[Tensor, "p s"] | None, Float[Tensor, "p s"] | None, Float[Tensor, "p s"]]
 
 
-def _by_motion(
-    row: Float[Tensor, "p 3 s"], g: _Geometry
-) -> tuple[Float[Tensor, "p 6 s"], Float[Tensor, "p s"], Float[Tensor, "p s"]]:
-    """From d/d(point in j) to d/d xi_rel, d/d log depth, and d/d log of the ray's radius, negated.
+def _dot(row: _Row, along: Float[Tensor, "p 3 s"]) -> Float[Tensor, "p s"]:
+    """Derivative along a motion of the point; None stands for zero."""
+    a, b, c = row
+    out = c * along[:, 2]
+    if a is not None and b is not None:
+        out.addcmul_(a, along[:, 0]).addcmul_(b, along[:, 1])
+    return out
 
-    A longer focal draws the ray towards the axis: d X_i = -(x, y, 0) z.
-    """
-    (a, b, c), (x, y, z) = row.unbind(1), g.point_j.unbind(1)
-    rel = torch.stack([a, b, c, y * c - z * b, z * a - x * c, x * b - y * a], 1)
-    t = g.translation[:, :, None]
-    by_depth = a * (x - t[:, 0]) + b * (y - t[:, 1]) + c * (z - t[:, 2])
-    axis = g.rotation[:, :, 2, None] * g.point_i[:, None, 2]
-    return rel, by_depth, (row * axis).sum(1) - by_depth
+
+def _by_motion(row: _Row, point: Float[Tensor, "p 3 s"], out: Float[Tensor, "p 6 s"]) -> None:
+    """From d/d(point in j) to d/d xi_rel: itself and its moment, point x row."""
+    (a, b, c), (x, y, z) = row, point.unbind(1)
+    out[:, 2] = c
+    torch.mul(y, c, out=out[:, 3])
+    torch.mul(x, -c, out=out[:, 4])
+    if a is None or b is None:
+        out[:, :2] = 0
+        out[:, 5] = 0
+        return
+    out[:, 0], out[:, 1] = a, b
+    out[:, 3].addcmul_(z, b, value=-1)
+    out[:, 4].addcmul_(z, a)
+    torch.mul(x, b, out=out[:, 5]).addcmul_(y, a, value=-1)
 
 
 def prior_residuals(data: Data, state: State) -> Float[Tensor, "t s"]:

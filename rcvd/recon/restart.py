@@ -11,16 +11,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.geometry.camera import undistort
 from rcvd.geometry.pose import invert, rigid, transform_points
 from rcvd.recon.initialise import InitialOptions, camera_matrix, resect
 from rcvd.recon.options import Lens
 from rcvd.recon.residuals import pair_residuals, source_rays
 from rcvd.recon.state import Data, State
+from rcvd.recon.sums import sum_rows
 
 log = logging.getLogger(__name__)
 
 LINK_PX, LINK_SHARE = 3.0, 0.5  # a link holds where this share of its matches lies so near
-REACH = 8  # frames before a broken link whose points place the frame after it
+JOINT_SHARE = 0.8  # of the clip's median: a joint across which fewer matches hold is doubtful
+REACH = 8  # frames around a link whose matches judge it, and place the frame after it
 MIN_POINTS = 30
 
 
@@ -49,9 +52,34 @@ def broken_links(data: Data, state: State) -> list[int]:
     return (best < LINK_SHARE).nonzero()[:, 0].tolist()
 
 
+def doubtful_links(data: Data, state: State) -> list[int]:
+    """Frames k where far fewer of the matches between frames before and from k on hold than at
+    other k; of several in a row the first.
+    """
+    residuals = pair_residuals(data, state)
+    use = data.confidence > 0
+    good = use & residuals.in_front & (residuals.uv.square().sum(1) < LINK_PX**2)
+    first, last = torch.minimum(data.i, data.j), torch.maximum(data.i, data.j)
+    near = last - first <= REACH
+    t = len(state.log_scale)
+
+    def across(matches: Bool[Tensor, "p s"]) -> Float[Tensor, "t"]:
+        count = matches[near].sum(1).to(state.log_scale)
+        begun, ended = (sum_rows(count, k[near] + 1, t + 1) for k in (first, last))
+        return (begun - ended).cumsum(0)[:t]
+
+    total = across(use)
+    share = across(good) / total.clamp(min=1)
+    doubtful = (total >= MIN_POINTS) & (share < JOINT_SHARE * share[1:].median())
+    doubtful[0] = False
+    return (doubtful[1:] & ~doubtful[:-1]).nonzero()[:, 0].add(1).tolist()
+
+
 def restart(data: Data, state: State, lens: Lens, options: InitialOptions) -> Restart:
-    """Every broken link by resection on the solved points before it; what follows moves along."""
-    links = broken_links(data, state)
+    """Every broken or doubtful link by resection on the solved points before it; what follows
+    moves along.
+    """
+    links = sorted({*broken_links(data, state), *doubtful_links(data, state)})
     made = []
     for k in links:
         near = (data.j == k) & (data.i < k) & (data.i >= k - REACH)
@@ -83,8 +111,9 @@ def place(
     world = transform_points(state.world_from_cam[data.i[near]], points)
     use = data.confidence[near] > 0
     stretch = data.xy_j.new_tensor([1.0, data.aspect])
-    pixels = data.xy_j[near].transpose(1, 2) * stretch + data.xy_j.new_tensor(lens.centre)
     focal = float(state.log_focal[k].exp())
+    straight = undistort(data.xy_j[near].transpose(1, 2) / focal, state.k1) * focal
+    pixels = straight * stretch + data.xy_j.new_tensor(lens.centre)
     camera = camera_matrix(focal, lens.centre, lens.aspect)
     pose = resect(world[use].cpu(), pixels[use].cpu(), camera, options)
     if pose is None:

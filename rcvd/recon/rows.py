@@ -16,33 +16,76 @@ from rcvd.recon.noise import Noise, pair_weights
 from rcvd.recon.residuals import (
     CameraPoints,
     PairJacobians,
-    pair_jacobians,
+    jacobians_of,
+    pair_geometry,
     relative_adjoint,
+    residuals_of,
 )
 from rcvd.recon.state import Data, State, shift_slope
 
 
-def whitened(
-    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> tuple[
-    Float[Tensor, "p c 3 s"],
-    Float[Tensor, "p 3 s"],
-    Float[Tensor, "p 3 s"],
-    Float[Tensor, "p s"],
-    Float[Tensor, "p s"],
-]:
-    """Of every match, by (e_u, e_v, e_z) times the roots of their robust weights: derivatives by
-    the pair's local columns, by depth, and the errors; then the roots themselves.
+@dataclass(frozen=True)
+class Rows:
+    """Of every match, by (e_u, e_v, e_z), times the roots of their robust weights.
+
+    columns: derivatives by the pair's local columns and, last, the errors. depth: by log_z.
+    root_uv, root_z: the roots themselves.
     """
-    residuals, jacobians = pair_jacobians(data, state, points)
+
+    columns: Float[Tensor, "p c1 3 s"]
+    depth: Float[Tensor, "p 3 s"]
+    root_uv: Float[Tensor, "p s"]
+    root_z: Float[Tensor, "p s"]
+
+    @property
+    def error(self) -> Float[Tensor, "p 3 s"]:
+        """The whitened errors."""
+        return self.columns[:, -1]
+
+    def along(self, row: Float[Tensor, "p k s"]) -> Float[Tensor, "p c1 s"]:
+        """Products of the columns with one of the first k rows' values by match, summed."""
+        out = self.columns[:, :, 0] * row[:, None, 0]
+        for k in range(1, row.shape[1]):
+            out.addcmul_(self.columns[:, :, k], row[:, None, k])
+        return out
+
+
+def whitened(data: Data, state: State, noise: Noise, free: Free, points: CameraPoints) -> Rows:
+    """The rows of every match at a state.
+
+    Columns: [xi_rel], log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1], error.
+    """
+    g = pair_geometry(data, state, points)
+    residuals = residuals_of(data, state, g)
     weight_uv, weight_z = pair_weights(data, residuals, noise)
-    root_uv, root_z = weight_uv.sqrt(), weight_z.sqrt()
-    rows = _columns(data, state, jacobians, free, root_uv, root_z)
-    depth = torch.cat(
-        [jacobians.uv_depth * root_uv[:, None], (jacobians.z_depth * root_z)[:, None]], 1
-    )
-    error = torch.cat([residuals.uv * root_uv[:, None], (residuals.z * root_z)[:, None]], 1)
-    return rows, depth, error, root_uv, root_z
+    root_uv, root_z = weight_uv.sqrt_(), weight_z.sqrt_()
+    p, s = g.z.shape
+    row = free.scale + 1 + free.shift
+    out = g.z.new_empty(p, row + 2 * free.zooms + free.shared + 1, 3, s)
+    rel = out[:, :6] if free.cameras else None
+    jac = jacobians_of(data, state, points, g, (root_uv, root_z), rel)
+    out[:, free.scale : row, :2] = 0
+    torch.neg(root_z, out=out[:, free.scale, 2])
+    if free.shift:
+        slope = shift_slope(data.disparity_j, state.shift[data.j, None])
+        torch.mul(slope, -root_z, out=out[:, free.scale + 1, 2])
+    _write_lens(out[:, row:-1], jac, free)
+    torch.mul(residuals.uv, root_uv[:, None], out=out[:, -1, :2])
+    torch.mul(residuals.z, root_z, out=out[:, -1, 2])
+    return Rows(out, jac.depth, root_uv, root_z)
+
+
+def _write_lens(out: Float[Tensor, "p k 3 s"], jac: PairJacobians, free: Free) -> None:
+    """The columns of focals and distortion."""
+    if jac.focal_i is None or jac.focal_j is None or jac.k1 is None:
+        return
+    if free.zooms:
+        out[:, 0], out[:, 1, :2], out[:, 1, 2] = jac.focal_i, jac.focal_j, 0
+    elif free.focal == "shared":
+        out[:, 0] = jac.focal_i
+        out[:, 0, :2] += jac.focal_j
+    if free.k1:
+        out[:, -1] = jac.k1
 
 
 @dataclass(frozen=True)
@@ -62,49 +105,16 @@ def pair_pulls(
     data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
 ) -> MatchPulls:
     """The pulls of single matches, robust weights included."""
-    rows, depth, error, root_uv, _ = whitened(data, state, noise, free, points)
+    rows = whitened(data, state, noise, free, points)
     shift = data.xy_j - data.xy_i[data.i]
     length = shift.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
-    along = noise.sigma_uv * root_uv[:, None] * shift / length
+    along = noise.sigma_uv * rows.root_uv[:, None] * shift / length
     return MatchPulls(
-        columns=(rows * error[:, None]).sum(2),
-        depth=(depth * error).sum(1),
-        along=(rows[:, :, :2] * along[:, None]).sum(2),
-        along_depth=(depth[:, :2] * along).sum(1),
+        columns=rows.along(rows.error)[:, :-1],
+        depth=(rows.depth * rows.error).sum(1),
+        along=rows.along(along)[:, :-1],
+        along_depth=(rows.depth[:, :2] * along).sum(1),
     )
-
-
-def _columns(
-    data: Data,
-    state: State,
-    jac: PairJacobians,
-    free: Free,
-    root_uv: Float[Tensor, "p s"],
-    root_z: Float[Tensor, "p s"],
-) -> Float[Tensor, "p c 3 s"]:
-    """Whitened derivatives of (e_u, e_v, e_z) by a pair's local columns.
-
-    Columns: [xi_rel], log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1].
-    """
-    p, _, s = jac.uv_depth.shape
-    row = free.scale + 1 + free.shift
-    n = row + 2 * free.zooms + free.shared
-    out = jac.uv_depth.new_zeros(p, n, 3, s)
-    uv, z = out[:, :, :2], out[:, :, 2]
-    z[:, free.scale] = -1
-    if free.shift:
-        z[:, free.scale + 1] = -shift_slope(data.disparity_j, state.shift[data.j, None])
-    if free.cameras:
-        uv[:, :6], z[:, :6] = jac.uv_rel.transpose(1, 2), jac.z_rel
-    if free.zooms:
-        uv[:, row], uv[:, row + 1], z[:, row] = jac.uv_focal_i, jac.uv_focal_j, jac.z_focal_i
-    elif free.cameras and free.focal == "shared":
-        uv[:, row], z[:, row] = jac.uv_focal_i + jac.uv_focal_j, jac.z_focal_i
-    if free.cameras and free.k1:
-        uv[:, n - 1], z[:, n - 1] = jac.uv_k1, jac.z_k1
-    uv *= root_uv[:, None, None]
-    z *= root_z[:, None]
-    return out
 
 
 def prior_columns(data: Data, state: State, free: Free) -> Float[Tensor, "t b s"]:

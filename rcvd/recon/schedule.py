@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,15 +21,15 @@ from rcvd.geometry.grid import grid_size, resample_grid
 from rcvd.recon.free import Free
 from rcvd.recon.fronts import Structure
 from rcvd.recon.levenberg import Problem, Stop, minimise
-from rcvd.recon.linear import linearise
+from rcvd.recon.linear import point_information
 from rcvd.recon.matches import Matches
 from rcvd.recon.noise import Noise
 from rcvd.recon.options import PRECISION, Lens, SolverOptions
 from rcvd.recon.priors import WeakPriors
 from rcvd.recon.residuals import pair_residuals, prior_residuals
 from rcvd.recon.spans import stiffened
-from rcvd.recon.state import State, prepare
-from rcvd.recon.stiffness import stiffness
+from rcvd.recon.state import Data, State, prepare
+from rcvd.recon.stiffness import Stiffness, stiffness
 
 GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
 REACHES = (4, 16)  # frames apart of the pairs that the start takes in first
@@ -60,25 +61,31 @@ class Setting:
         """The unknowns of the frames between solved ones."""
         return Free("fixed", shift=self.options.free_shift, fixed=tuple(keys.tolist()))
 
-    def problem(self, grid: tuple[int, int], free: Free, stiff_share: float = 1.0) -> Problem:
+    def problem(self, grid: tuple[int, int], free: Free) -> Problem:
         """The problem on a grid named long x short side."""
-        shape = grid_size(*grid, self.matches.size)
-        o = self.options
-        lens, bicubic = self.lens, o.interpolation == "bicubic"
-        data = prepare(
-            self.matches, lens.centre, lens.aspect, shape, PRECISION, self.structure, bicubic
-        )
-        share = o.smoothness * stiff_share
-        stiff = stiffness(self.matches, shape, share, o.moving_factor, PRECISION)
+        data, stiff = self._plain if grid == NO_GRID else self._prepared(grid)
         priors = WeakPriors(
             log_focal=math.log(self.lens.focal),
-            sigma_focal=o.sigma_focal,
+            sigma_focal=self.options.sigma_focal,
             sigma_zoom=0.01,
             sigma_k1=0.1,
             sigma_shift=0.3,
             sigma_path=1.0,
         )
         return Problem(data, stiff, priors, free)
+
+    @cached_property
+    def _plain(self) -> tuple[Data, Stiffness]:
+        return self._prepared(NO_GRID)
+
+    def _prepared(self, grid: tuple[int, int]) -> tuple[Data, Stiffness]:
+        shape = grid_size(*grid, self.matches.size)
+        o, lens = self.options, self.lens
+        bicubic = o.interpolation == "bicubic"
+        data = prepare(
+            self.matches, lens.centre, lens.aspect, shape, PRECISION, self.structure, bicubic
+        )
+        return data, stiffness(self.matches, shape, o.smoothness, o.moving_factor, PRECISION)
 
     def keeping(self, static: Bool[Tensor, "t s"]) -> "Setting":
         """The same without the matches of points that do not stand still."""
@@ -232,7 +239,6 @@ def _rescaled(setting: Setting, state: State) -> State:
 
 def _prior_error(problem: Problem, state: State, noise: Noise, default: float) -> float:
     """Robust deviation of the offsets of points that parallax measures better than the prior."""
-    system = linearise(problem.data, state, noise, problem.free)
-    measured = system.point_hessian > 5 / noise.sigma_prior**2
+    measured = point_information(problem.data, state, noise) > 5 / noise.sigma_prior**2
     offsets = prior_residuals(problem.data, state)[measured & problem.data.valid_i].abs()
     return 1.4826 * float(offsets.median()) if len(offsets) > 100 else default

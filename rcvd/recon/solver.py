@@ -8,7 +8,7 @@ gauge replaces the per-frame scale prior, and the robust kernel is annealed.
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -27,8 +27,10 @@ from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
+from rcvd.recon.restart import doubtful_links
 from rcvd.recon.schedule import GRIDS, NO_GRID, Setting, camera_noise, cameras, depths
 from rcvd.recon.spans import bridge_spans, held_frames
+from rcvd.recon.starts import Rival
 from rcvd.recon.state import State
 from rcvd.recon.uncertainty import Uncertainty, uncertainty
 from rcvd.recon.verdict import Verdict, is_still
@@ -89,13 +91,12 @@ def solve(
     structure = structure_of(matches.pairs, matches.n_frames)
     setting = Setting(matches, lens, options, structure)
     tell("first cameras", 0.0)
-    focal = lens.focal if lens.known else searched_focal(matches, lens, options)
-    first = first_state(matches, focal, lens.centre, lens.aspect, options.initial, PRECISION)
+    focal = lens.focal if lens.known else searched_focal(matches, lens, options, k1)
+    first = first_state(matches, focal, lens.centre, lens.aspect, options.initial, PRECISION, k1=k1)
     if first.lost:
         log.warning("no first pose for frames %s: they start at their predecessor's", first.lost)
-    state = replace(first.state, k1=torch.full_like(first.state.k1, k1))
     tell("start", 0.1)
-    begun = begin(setting, state, first.static)
+    begun = begin(setting, first.state, first.static)
     tell("cameras", 0.3)
     done, spread, verdict, held = _judged_cameras(setting, begun)
     state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
@@ -105,11 +106,15 @@ def solve(
         setting, state, sigma_uv, grids if begun.moves else (NO_GRID,), held if begun.moves else ()
     )
     tell("figures", 0.9)
+    doubtful = _doubtful(setting, state, begun.rival)
+    if doubtful and verdict.solved:
+        log.warning("the clip's parts may not fit together at frames %s", doubtful)
     facts = {
         "flow_error_px": round(sigma_uv, 4),
         "sigma_prior": sigma,
         "frames_without_first_pose": first.lost,
-        "restarted_frames": begun.restarted,
+        "doubtful_links": doubtful,
+        "rival_start": asdict(begun.rival) if begun.rival else None,
         "trimmed_pairs": begun.trimmed.tolist(),
         "keyframes": len(begun.keys),
     }
@@ -134,6 +139,14 @@ def _judged_cameras(
         free = _around(setting, begun, held)
         state = cameras(setting, state, "fallen spans", (width, width), sigma_uv, free)
     return replace(done, state=state), spread, verdict, held
+
+
+def _doubtful(setting: Setting, state: State, rival: Rival | None) -> list[int]:
+    """Frames where the parts before and after may not fit: few matches hold across the step, or
+    another start made it elsewhere at hardly more cost.
+    """
+    links = set(doubtful_links(setting.problem(NO_GRID, setting.free()).data, state))
+    return sorted(links | set(rival.links if rival and rival.undecided else ()))
 
 
 def _around(setting: Setting, begun: Begun, held: tuple[int, ...]) -> Free:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from rcvd.geometry.grid import bicubic_weights, bilinear_weights
@@ -54,10 +54,10 @@ class Data:
     known_j: Bool[Tensor, "p s"]
     disparity_i: Float[Tensor, "t s"]
     disparity_j: Float[Tensor, "p s"]
-    vertex_i: Int[Tensor, "t s k"]
-    weight_i: Float[Tensor, "t s k"]
-    vertex_j: Int[Tensor, "p s k"]
-    weight_j: Float[Tensor, "p s k"]
+    vertex_i: Int[Tensor, "t k s"]
+    weight_i: Float[Tensor, "t k s"]
+    vertex_j: Int[Tensor, "p k s"]
+    weight_j: Float[Tensor, "p k s"]
     aspect: float
     structure: Structure
 
@@ -101,6 +101,7 @@ def prepare(
     xy_i, xy_j = matches.xy_i.to(dtype), matches.xy_j.to(dtype)
     vertices = grid[0] * grid[1]
     lookup = bicubic_weights if bicubic and min(grid) > 1 else bilinear_weights
+    lookup = _one_vertex if vertices == 1 else lookup
     vertex_i, weight_i = lookup(xy_i.reshape(-1, 2), matches.size, grid)
     vertex_j, weight_j = lookup(xy_j.reshape(-1, 2), matches.size, grid)
     k = vertex_i.shape[1]
@@ -120,13 +121,26 @@ def prepare(
         known_j=matches.z_known_j & (matches.confidence > 0),
         disparity_i=(median - log_z_i).exp(),
         disparity_j=(median[j] - log_z_j).exp(),
-        vertex_i=vertex_i.reshape(t, s, k) + (frames * vertices)[:, None, None],
-        weight_i=weight_i.reshape(t, s, k),
-        vertex_j=vertex_j.reshape(p, s, k) + (j * vertices)[:, None, None],
-        weight_j=weight_j.reshape(p, s, k),
+        vertex_i=_by_tap(vertex_i.reshape(t, s, k)) + (frames * vertices)[:, None, None],
+        weight_i=_by_tap(weight_i.reshape(t, s, k)),
+        vertex_j=_by_tap(vertex_j.reshape(p, s, k)) + (j * vertices)[:, None, None],
+        weight_j=_by_tap(weight_j.reshape(p, s, k)),
         aspect=aspect,
         structure=structure,
     )
+
+
+def _one_vertex(
+    pixels: Float[Tensor, "n 2"], _size: tuple[int, int], _grid: tuple[int, int]
+) -> tuple[Int[Tensor, "n 1"], Float[Tensor, "n 1"]]:
+    """The lookup in a grid of one vertex."""
+    weight = torch.ones_like(pixels[:, :1])
+    return torch.zeros_like(weight, dtype=torch.int64), weight
+
+
+def _by_tap(lookup: Shaped[Tensor, "n s k"]) -> Shaped[Tensor, "n k s"]:
+    """The layout of all that is looked up: pairs, columns, points."""
+    return lookup.transpose(1, 2).contiguous()
 
 
 def prior_i(data: Data, state: State) -> Float[Tensor, "t s"]:
@@ -142,12 +156,12 @@ def prior_j(data: Data, state: State) -> Float[Tensor, "p s"]:
 
 
 def grid_at(
-    state: State, vertex: Int[Tensor, "n s k"], weight: Float[Tensor, "n s k"]
+    state: State, vertex: Int[Tensor, "n k s"], weight: Float[Tensor, "n k s"]
 ) -> Float[Tensor, "n s"] | float:
     """The grid's log-scale at looked-up places; a grid of one vertex has given all to log_scale."""
     if state.grid[0].numel() == 1:
         return 0.0
-    return (state.grid.reshape(-1)[vertex] * weight).sum(-1)
+    return (state.grid.take(vertex) * weight).sum(1)
 
 
 MIN_DISPARITY_SHARE = 0.05

@@ -19,7 +19,7 @@ from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
 from rcvd.recon.linear import System
 from rcvd.recon.state import Data
 from rcvd.recon.stiffness import Stiffness
-from rcvd.recon.sums import sum_rows
+from rcvd.recon.sums import add_rows, sum_rows
 
 
 @dataclass(frozen=True)
@@ -50,22 +50,19 @@ class _Operator:
         self.index = block_index(data, free, self.t)
         self.hessian = system.hessian.plus_diagonal(damping * system.hessian.diagonal())
         self.gauge = Gauge.of(system, free)
+        self.weight_j = -data.weight_j * system.z_root[:, None]
+        self.weight_i = -data.weight_i * system.prior_root[:, None]
 
     def lookup(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Whitened change of e_z and of the prior rows by a change of the grid."""
-        d, s = self.data, self.system
-        flat = grid.reshape(-1)
-        at_j = (flat[d.vertex_j] * d.weight_j).sum(-1) * s.z_root
-        at_i = (flat[d.vertex_i] * d.weight_i).sum(-1) * s.prior_root
-        return -at_j, -at_i
+        at_j = (grid.take(self.data.vertex_j) * self.weight_j).sum(1)
+        return at_j, (grid.take(self.data.vertex_i) * self.weight_i).sum(1)
 
     def spread(self, at_j: Tensor, at_i: Tensor, size: int) -> Tensor:
         """Transpose of `lookup`."""
-        d, s = self.data, self.system
-        by_j = -(at_j * s.z_root)[..., None] * d.weight_j
-        by_i = -(at_i * s.prior_root)[..., None] * d.weight_i
-        out = sum_rows(by_j.reshape(-1), d.vertex_j.reshape(-1), size)
-        return out + sum_rows(by_i.reshape(-1), d.vertex_i.reshape(-1), size)
+        d, out = self.data, at_j.new_zeros(size)
+        add_rows(out, (at_j[:, None] * self.weight_j).reshape(-1), d.vertex_j.reshape(-1))
+        return add_rows(out, (at_i[:, None] * self.weight_i).reshape(-1), d.vertex_i.reshape(-1))
 
     def __call__(self, frames: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
         d, s, t = self.data, self.system, self.t
@@ -93,27 +90,22 @@ class _Operator:
         """Every frame's own block of the grids' reduced Hessian; sets the damping's ridge."""
         d, s = self.data, self.system
         inverse_i = self.inverse[d.i]
-        weight_j = s.z_root.square() * (1 - s.z_depth.square() * inverse_i)
-        weight_i = s.prior_root.square() * (1 - s.prior_root.square() * self.inverse)
+        weight_j = s.z_root.square() * (1 - s.z_depth.square() * inverse_i).clamp(min=0)
+        weight_i = s.prior_root.square() * (1 - s.prior_root.square() * self.inverse).clamp(min=0)
         out = self.stiff.matrices(vertices)
-        flat = out.reshape(-1)
         for vertex, weight, scale in (
             (d.vertex_j, d.weight_j, weight_j),
             (d.vertex_i, d.weight_i, weight_i),
         ):
-            row, w = vertex.flatten(0, 1), weight.flatten(0, 1)
-            scaled = w * scale.reshape(-1, 1).clamp(min=0)
-            for a in range(row.shape[1]):
-                column = row - (row[:, :1] // vertices) * vertices
-                index = row[:, a, None] * vertices + column
-                flat = flat + sum_rows(
-                    (scaled[:, a, None] * w).reshape(-1), index.reshape(-1), flat.numel()
-                )
-        out = flat.reshape(out.shape)
+            row, column, by_row = vertex * vertices, vertex % vertices, weight * scale[:, None]
+            for a in range(vertex.shape[1]):
+                for b in range(vertex.shape[1]):
+                    index = (row[:, a] + column[:, b]).reshape(-1)
+                    add_rows(out.view(-1), (by_row[:, a] * weight[:, b]).reshape(-1), index)
         diagonal = out.diagonal(dim1=1, dim2=2)
         self.ridge = diagonal.mean() + 1e-12
-        extra = torch.eye(vertices, dtype=out.dtype, device=out.device)
-        return out + extra * (self.damping * self.ridge + 1e-6 * self.ridge)
+        diagonal += (self.damping + 1e-6) * self.ridge
+        return out
 
 
 def solve_step(
@@ -199,8 +191,7 @@ def _back_substitute(
     pull = sum_rows((local[:, None] @ system.cross)[:, 0], data.i, t)
     pull = pull + (frames[: t * b].reshape(t, 1, b) @ system.own)[:, 0]
     if grid.shape[1] > 1:
-        flat = grid.reshape(-1)
-        at_j = (flat[data.vertex_j] * data.weight_j).sum(-1) * system.z_root * system.z_depth
-        at_i = (flat[data.vertex_i] * data.weight_i).sum(-1) * system.prior_root.square()
+        at_j = (grid.take(data.vertex_j) * data.weight_j).sum(1) * system.z_root * system.z_depth
+        at_i = (grid.take(data.vertex_i) * data.weight_i).sum(1) * system.prior_root.square()
         pull = pull - sum_rows(at_j, data.i, t) - at_i
     return -(system.point_gradient + pull) * inverse

@@ -10,7 +10,7 @@ from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.grid import bilinear_weights
 from rcvd.recon.matches import Matches
 from rcvd.recon.residuals import grid_edges
-from rcvd.recon.sums import sum_rows
+from rcvd.recon.sums import add_rows, sum_rows
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,17 @@ class Stiffness:
     def matrices(self, vertices: int) -> Float[Tensor, "t v v"]:
         """The Hessian of every frame's grid."""
         t = len(self.weight)
-        out = self.weight.new_zeros(vertices * vertices, t)
+        out = self.weight.new_zeros(t, vertices, vertices)
+        frame = torch.arange(t, device=out.device)[:, None] * vertices**2
         for a, b, sign in (
             (self.first, self.first, 1),
             (self.second, self.second, 1),
             (self.first, self.second, -1),
             (self.second, self.first, -1),
         ):
-            out = out + sum_rows((sign * self.weight).T.contiguous(), a * vertices + b, len(out))
-        return out.T.reshape(t, vertices, vertices)
+            index = (frame + a * vertices + b).reshape(-1)
+            add_rows(out.view(-1), (sign * self.weight).reshape(-1), index)
+        return out
 
 
 def vertex_moving(

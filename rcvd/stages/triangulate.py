@@ -1,9 +1,9 @@
 """triangulate: depth measured by the flow and the pictures under the solved cameras.
 
-Three passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
+Four passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
 neighbouring pictures) and static/ (where this holds); completed/ and confidence/ (what other frames
-confirm, spread over the rest); z/ (moving regions put where the ground and their size over time say
-they are).
+confirm, spread over the rest); borrowed/ (what only other frames could measure); z/ (moving regions
+put where the ground and their size over time say they are).
 """
 
 import logging
@@ -15,32 +15,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
-from rcvd.flow.chain import stacked
 from rcvd.items import (
     array_name,
     frame_name,
     read_array,
-    read_flow,
-    read_mask,
     read_pairs,
     write_array,
     write_mask,
 )
+from rcvd.recon.borrow import BorrowOptions, borrow_depth, lenders
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
 from rcvd.recon.mover_curve import CurveOptions
-from rcvd.recon.movers import MoverOptions, opened
-from rcvd.recon.refine import RefineOptions, appearance, frames_by_parallax, refine_frame
+from rcvd.recon.movers import MoverOptions
+from rcvd.recon.refine import RefineOptions, appearance, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
+from rcvd.stages.depth_clip import DepthClip
 from rcvd.stages.movers import mover_depths, placed
 from rcvd.store import REPORT, Stage, Workspace, read_json
-from rcvd.types import Cameras, Flow
 
 logger = logging.getLogger(__name__)
 
@@ -55,79 +52,21 @@ class TriangulateSettings:
     options: TriangulationOptions = field(default_factory=TriangulationOptions)
     refine: RefineOptions = field(default_factory=RefineOptions)
     complete: CompleteOptions = field(default_factory=CompleteOptions)
+    borrow: BorrowOptions = field(default_factory=BorrowOptions)
     movers: MoverOptions = field(default_factory=MoverOptions)
     curve: CurveOptions = field(default_factory=CurveOptions)
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """The inputs of both passes, read frame by frame, on the device."""
-
-    workspace: Workspace
-    scene: Scene
-    cameras: Cameras
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device(self.workspace.store.device)
-
-    def rgb(self, k: int) -> Float[Tensor, "3 h w"]:
-        return self.scene.rgb(k).to(self.device)
-
-    def prior(self, k: int) -> Float[Tensor, "h w"]:
-        """Deformed prior; where it is unknown (files from elsewhere), its median."""
-        z = self._array(self.workspace.input("finetune") / "z", k)
-        return torch.where(z > 0, z, z[z > 0].median())
-
-    def moving(self, k: int) -> Tensor:
-        folder = self.workspace.input("finetune") / "masks"
-        return read_mask(folder / frame_name(k)).to(self.device)
-
-    def measured(self, k: int) -> Float[Tensor, "h w"]:
-        return self._array(self.workspace.folder / "measured", k)
-
-    def completed(self, k: int) -> Float[Tensor, "h w"]:
-        return self._array(self.workspace.folder / "completed", k)
-
-    def one_flow(self, i: int, j: int) -> Flow:
-        return read_flow(self.workspace.input("flow"), i, j).to(self.device)
-
-    def static_measured(self, k: int) -> Float[Tensor, "h w"]:
-        """Measured z, 0 where pixels move."""
-        return torch.where(self.static(k), self.measured(k).exp(), 0.0)
-
-    def static(self, k: int) -> Bool[Tensor, "h w"]:
-        """Outside the moving mask, or static after all by its flows."""
-        folder = self.workspace.folder / "static"
-        return read_mask(folder / frame_name(k)).to(self.device)
-
-    def still_moving(self, k: int) -> Bool[Tensor, "h w"]:
-        """The moving mask without what other frames confirm as static."""
-        confidence = self._array(self.workspace.folder / "confidence", k)
-        return opened(self.moving(k) & (confidence <= UNMEASURED))
-
-    def flow(self, k: int, targets: list[int]) -> Flow:
-        flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])
-        return flow.to(self.device)
-
-    def around(self, k: int, log_z: Tensor, parallax: tuple[float, ...]) -> Int[Tensor, "k"]:
-        """Frames from which the things of frame k are seen displaced about that much."""
-        depth = float(log_z.median().exp())
-        return frames_by_parallax(k, depth, self.cameras, parallax).to(self.device)
-
-    def _array(self, folder: Path, k: int) -> Tensor:
-        return torch.from_numpy(read_array(folder / array_name(k))).to(self.device)
 
 
 def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
     cameras, _ = read_cameras(workspace.input("finetune") / "cameras.npz")
-    clip = _Clip(workspace, scene, cameras)
+    clip = DepthClip(workspace, scene, cameras)
     verdict = read_json(workspace.input("poses") / REPORT)["verdict"]
     enabled = settings.enabled and verdict in SOLVED
     if enabled:
         _measure(clip, settings)
         confirmed = _complete(clip, settings)
+        _borrow(clip, settings)
         _place_movers(clip, settings)
     else:
         reason = "switched off" if not settings.enabled else f"verdict: {verdict}"
@@ -153,7 +92,7 @@ def _todo(workspace: Workspace, kind: str, n_frames: int) -> list[int]:
     return [int(Path(name).stem) for name in names]
 
 
-def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
+def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
     """measured/: log z from the flows, sharpened against the neighbouring pictures."""
     workspace, n = clip.workspace, clip.scene.n_frames
     graph = read_pairs(workspace.input("flow") / "pairs.txt", n)
@@ -179,7 +118,7 @@ def _measure(clip: _Clip, settings: TriangulateSettings) -> None:
         _save(workspace, f"measured/{array_name(k)}", log_z)
 
 
-def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
+def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
     """completed/ and confidence/: what other frames confirm, spread; gives its percentage."""
     workspace, n = clip.workspace, clip.scene.n_frames
     static = lru_cache(workspace.window(CACHED_FRAMES))(clip.static_measured)
@@ -203,15 +142,37 @@ def _complete(clip: _Clip, settings: TriangulateSettings) -> float:
     return round(100 * float(np.mean([(c > UNMEASURED).mean() for c in confidences])), 1)
 
 
-def _place_movers(clip: _Clip, settings: TriangulateSettings) -> None:
-    """z/: completed/ with the moving regions where they are."""
+def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
+    """borrowed/: z of what only other frames have measured, 0 elsewhere."""
+    workspace, n = clip.workspace, clip.scene.n_frames
+    confirmed = lru_cache(workspace.window(CACHED_FRAMES))(clip.confirmed)
+    rgb = lru_cache(workspace.window(CACHED_FRAMES))(clip.rgb)
+    for k in workspace.track(_todo(workspace, "borrowed", n), "borrowing"):
+        sources = lenders(k, n, settings.borrow)
+        z = torch.zeros_like(confirmed(k))
+        if sources:
+            z = borrow_depth(
+                k,
+                confirmed(k) == 0,
+                rgb(k),
+                torch.tensor(sources, device=clip.device),
+                torch.stack([confirmed(j) for j in sources]),
+                torch.stack([rgb(j) for j in sources]),
+                clip.cameras,
+                settings.borrow,
+            )
+        _save(workspace, f"borrowed/{array_name(k)}", z)
+
+
+def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
+    """z/: completed/ and borrowed/ with the moving regions where they are."""
     workspace, n = clip.workspace, clip.scene.n_frames
     depths: list[dict[int, float]] = [{} for _ in range(n)]
     if settings.movers.enabled:
         pairs = [(i, j) for i, j in clip.scene.pairs.pairs.tolist()]
         depths = mover_depths(
             n,
-            clip.completed,
+            clip.known,
             clip.still_moving,
             clip.one_flow,
             pairs,
@@ -219,9 +180,7 @@ def _place_movers(clip: _Clip, settings: TriangulateSettings) -> None:
             settings.curve,
         )
     for k in workspace.track(_todo(workspace, "z", n), "movers"):
-        z = placed(
-            clip.completed(k), clip.prior(k), clip.still_moving(k), depths[k], settings.movers
-        )
+        z = placed(clip.known(k), clip.prior(k), clip.still_moving(k), depths[k], settings.movers)
         _save(workspace, f"z/{array_name(k)}", z)
 
 
@@ -230,4 +189,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=2)
+STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=3)

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
 from rcvd import evaluate as rim
 from rcvd import outputs
-from rcvd.cli_evaluate import register
+from rcvd.cli import app
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
 from rcvd.evaluation.davis import write_davis
@@ -24,20 +23,15 @@ from rcvd.evaluation.tum_rgbd import write_tum_rgbd
 from rcvd.export.cameras import write_cameras
 from rcvd.export.depth_images import write_depth
 from rcvd.export.scene_json import scene_document, write_scene_json
+from rcvd.geometry.camera import pixel_centres, rays
 from rcvd.types import Cameras
 from tests.evaluation import exact
 
 RUNNER = CliRunner()
 
 
-def app() -> typer.Typer:
-    made = typer.Typer()
-    register(made)
-    return made
-
-
 def call(*arguments: object) -> str:
-    result = RUNNER.invoke(app(), [str(a) for a in arguments])
+    result = RUNNER.invoke(app, [str(a) for a in arguments])
     if result.exception is not None:
         raise result.exception
     return result.output
@@ -112,6 +106,27 @@ def test_consistency_before_and_after_where_the_prior_is_kept() -> None:
     assert score is not None
     assert score.metrics["log_ratio_4"] < 1e-2
     assert 0.15 < score.metrics["log_ratio_4_prior"] < 0.35  # log 1.4, up to what counts as hidden
+
+
+def test_consistency_knows_the_lens() -> None:
+    """A wall seen by lenses that distort: consistent under their k1, not without it."""
+    scene = exact.make(6)
+    poses, k1 = scene.cameras.world_from_cam, 0.3
+    normal = torch.nn.functional.normalize(torch.tensor([0.3, 0.2, 1.0]).double(), dim=0)
+    pixels = pixel_centres(exact.SIZE, dtype=torch.float64)
+    turned = torch.einsum(
+        "tij,hwj->thwi", poses[:, :3, :3], rays(pixels, scene.cameras.intrinsics[0], k1)
+    )
+    wall = (4 - poses[:, :3, 3] @ normal)[:, None, None] / (turned @ normal)
+    still = replace(scene, z=wall.float(), moving=torch.zeros_like(scene.moving))
+    truth = TrueSequence("wall", (), torch.arange(6).double(), moving=lambda k: still.moving[k])
+    ratios = []
+    for distortion in (torch.full((6,), k1), None):
+        prediction = replace(exact.predict(still), distortion=distortion)
+        score = rule_consistency(truth, prediction, list(range(6)))
+        assert score is not None
+        ratios.append(score.metrics["log_ratio_4"])
+    assert ratios[0] < 0.1 * ratios[1]
 
 
 @pytest.mark.slow

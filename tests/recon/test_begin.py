@@ -17,10 +17,11 @@ from rcvd.recon.initialise import InitialOptions, first_state
 from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens, lens_of
 from rcvd.recon.planar import planar_frames
-from rcvd.recon.restart import broken_links, restart
+from rcvd.recon.restart import broken_links, doubtful_links, restart
 from rcvd.recon.schedule import Setting, depths
 from rcvd.recon.solver import solve
 from rcvd.recon.spans import bridge_spans
+from rcvd.recon.starts import Start, better_start
 from rcvd.recon.verdict import (
     NO_PARALLAX,
     OK,
@@ -93,6 +94,48 @@ def test_a_broken_link_is_made_anew() -> None:
     assert mended.links == [5]
     torch.testing.assert_close(mended.state.world_from_cam, state.world_from_cam, atol=5e-3, rtol=0)
     assert broken_links(data, mended.state) == []
+
+
+def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
+    made = make(noise=0.1)
+    data, state = truth(made)
+    assert doubtful_links(data, state) == []
+    growth = torch.tensor([0.0] * 5 + [0.9] * 5, dtype=torch.float64)
+    poses = state.world_from_cam.clone()
+    joint = poses[5, :3, 3].clone()
+    poses[5:, :3, 3] = joint + growth[5].exp() * (poses[5:, :3, 3] - joint)
+    wrong = replace(
+        state,
+        world_from_cam=poses,
+        log_scale=state.log_scale + growth,
+        log_z=state.log_z + growth[:, None],
+        grid=state.grid[:, :1, :1],
+    )
+    assert doubtful_links(data, wrong) == [5]
+    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
+    setting = Setting(made.matches, lens, OPTIONS, structure_of(made.matches.pairs, 10))
+    start = Start(setting, wrong, torch.ones_like(made.matches.point_valid))
+    stuck, rival = better_start(setting, start, lambda _few, given, _name: given)
+    assert rival is not None
+    assert rival.links == [5]
+    assert rival.taken
+    assert rival.cost > 1.05
+    assert doubtful_links(data, stuck.state) == []
+    truer = replace(start, state=replace(state, grid=wrong.grid))
+    assert better_start(setting, truer, lambda _few, given, _name: given) == (truer, None)
+
+
+@pytest.mark.parametrize("k1", [-0.15, 0.1])
+def test_a_known_distortion_straightens_the_first_cameras(k1: float) -> None:
+    made = make(noise=0.05)
+    bent = project(rays(made.matches.xy_i, made.intrinsics), made.intrinsics, k1)
+    targets = project(rays(made.matches.xy_j, made.intrinsics), made.intrinsics, k1)
+    lens = float(made.intrinsics[0]), (96.0, 56.0), 1.0, InitialOptions()
+    matches = replace(made.matches, xy_i=bent, xy_j=targets)
+    plain = first_state(made.matches, *lens).state
+    straight = first_state(matches, *lens, k1=k1).state
+    assert float(straight.k1) == pytest.approx(k1)
+    torch.testing.assert_close(straight.world_from_cam, plain.world_from_cam, atol=5e-3, rtol=0)
 
 
 def test_a_plane_is_told_from_a_room() -> None:

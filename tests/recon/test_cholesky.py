@@ -17,7 +17,7 @@ def random_matrix(n_frames: int, reach: int, block: int = 3, shared: int = 2) ->
     pairs = torch.cat([pairs[(pairs[:, 0] - pairs[:, 1]).abs() <= reach], CLOSURES])
     matrix = BlockMatrix.zeros(pattern_of(pairs, n_frames), block, shared, torch.zeros(0).double())
     rows = torch.randn(len(pairs), 9, 2 * block + shared, generator=g, dtype=torch.float64)
-    matrix = matrix.plus(pairs, rows.transpose(1, 2) @ rows)
+    matrix = matrix.plus((pairs, rows.transpose(1, 2) @ rows))
     return matrix.plus_diagonal(torch.ones(n_frames * block + shared, dtype=torch.float64))
 
 

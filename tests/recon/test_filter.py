@@ -51,12 +51,23 @@ def test_flicker_falls_and_spread_shows_it(scene: PlaneScene) -> None:
     assert out.spread[seen].median() > 0.02
 
 
+def test_noise_of_single_pixels_falls_as_the_frames_average_it(scene: PlaneScene) -> None:
+    torch.manual_seed(0)
+    truth = [scene.depth(i) for i in range(7)]
+    z = [d * (0.02 * torch.randn_like(d)).exp() for d in truth]
+    seen = scene.flows(FRAME, NEIGHBOURS).valid.all(0)
+    noise = (run(scene, z).z / truth[FRAME]).log()[seen]
+    assert noise.std() < 0.02 / len(z) ** 0.5
+    window = (run(scene, z, FilterOptions(window=3)).z / truth[FRAME]).log()[seen]
+    assert window.std() > 1.5 * noise.std()
+
+
 def test_printed_form_is_exact_on_a_fronto_parallel_plane_only() -> None:
     cams = cameras(7)
     centred = cams.world_from_cam.clone()
     centred[:, :3, :3] = torch.eye(3)
     flat_cams = type(cams)(centred, cams.intrinsics, cams.distortion, cams.size)
-    printed = FilterOptions(printed_form=True)
+    printed = FilterOptions(window=3, printed_form=True)
     flat = PlaneScene(flat_cams, (Surface((0.0, 0.0, 1.0), 3.0),))
     z = [flat.depth(i) for i in range(7)]
     assert (run(flat, z, printed).z / z[FRAME] - 1).abs().max() < 1e-4
@@ -116,7 +127,7 @@ def test_agrees_with_a_slow_plain_loop(scene: PlaneScene) -> None:
     torch.manual_seed(0)
     truth = [scene.depth(i) for i in range(7)]
     z = [d * torch.empty_like(d).uniform_(0.97, 1.03) for d in truth]
-    out = run(scene, z)
+    out = run(scene, z, FilterOptions(window=3))
     flows = scene.flows(FRAME, NEIGHBOURS)
     neighbours = torch.stack([z[j] for j in NEIGHBOURS])
     here, valid = depth_from_neighbours(

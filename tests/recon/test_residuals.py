@@ -9,7 +9,14 @@ from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp
 from rcvd.recon.fronts import structure_of
-from rcvd.recon.residuals import pair_jacobians, pair_residuals, prior_residuals, relative_adjoint
+from rcvd.recon.residuals import (
+    camera_points,
+    jacobians_of,
+    pair_geometry,
+    pair_residuals,
+    prior_residuals,
+    relative_adjoint,
+)
 from rcvd.recon.state import Data, State, fix_gauge, prepare
 
 GRID = (3, 5)
@@ -114,7 +121,13 @@ def test_jacobians_agree_with_autograd(what: str) -> None:
     made = make(n=3, points=6)
     data, state = truth(made)
     state = disturbed(state)
-    _, jac = pair_jacobians(data, state)
+    g, points = pair_geometry(data, state), camera_points(data, state)
+    rel = g.z.new_empty(len(data.i), 6, 3, g.z.shape[1])
+    one = torch.ones_like(g.z)
+    jac = jacobians_of(data, state, points, g, (one, one), rel)
+    assert jac.focal_i is not None
+    assert jac.focal_j is not None
+    assert jac.k1 is not None
     p = 1
     i, j = (int(x) for x in made.matches.pairs[p])
     transform = j_from_i(state.world_from_cam[i], state.world_from_cam[j])[None]
@@ -140,16 +153,14 @@ def test_jacobians_agree_with_autograd(what: str) -> None:
     size = {"pose_i": 6, "pose_j": 6, "focal": 2, "k1": 1, "depth": 6}[what]
     expected = torch.autograd.functional.jacobian(both, torch.zeros(size, dtype=torch.float64))
     assert isinstance(expected, Tensor)
-    rel = torch.cat([jac.uv_rel[p], jac.z_rel[p][None]]).transpose(1, 2)
-    by_depth = torch.cat([jac.uv_depth[p], jac.z_depth[p][None]])
-    focal_i = torch.cat([jac.uv_focal_i[p], jac.z_focal_i[p][None]])
-    focal_j = torch.cat([jac.uv_focal_j[p], torch.zeros_like(jac.z_depth[p])[None]])
+    by_pose = rel[p].permute(1, 2, 0)
+    focal_j = torch.cat([jac.focal_j[p], torch.zeros_like(g.z[p])[None]])
     analytic = {
-        "pose_i": rel @ adjoint,
-        "pose_j": -rel,
-        "focal": torch.stack([focal_i, focal_j], -1),
-        "k1": torch.cat([jac.uv_k1[p], jac.z_k1[p][None]])[..., None],
-        "depth": torch.diag_embed(by_depth),
+        "pose_i": by_pose @ adjoint,
+        "pose_j": -by_pose,
+        "focal": torch.stack([jac.focal_i[p], focal_j], -1),
+        "k1": jac.k1[p][..., None],
+        "depth": torch.diag_embed(jac.depth[p]),
     }[what]
     torch.testing.assert_close(analytic, expected, atol=1e-8, rtol=1e-8)
 

@@ -22,6 +22,7 @@ def read(path: Path) -> Prediction:
         count=len(times),
         world_from_cam=cameras.world_from_cam,
         intrinsics=cameras.intrinsics,
+        distortion=cameras.distortion,
         size=cameras.size,
         depth=(lambda k: read_depth(depth / f"{k:06d}.npz")[0]) if depth.is_dir() else None,
         times=times,
