@@ -7,6 +7,7 @@ import cv2
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, normalize
 
 from rcvd.geometry.camera import intrinsics_from_hfov, project
 from rcvd.geometry.pose import invert, rigid, transform_points
@@ -18,6 +19,8 @@ NEAR = 1e-3
 FRAMING_SAMPLES = 100_000
 STRAY = 0.01  # share of the points on each side that framing does not heed
 FILLED = 0.9  # of the picture, by what is framed
+GAP = 4  # finer pixels between points that are filled
+SIDE = 2.5 / 9  # of a pixel's surroundings: more is known beside a straight edge
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class ScreenshotOptions:
 
     back, up: the viewer stands that many scene depths behind and above the middle camera.
     oversample: each pixel is the mean of this many squared. splat: points cover a square of
-    2 splat + 1 of the finer pixels.
+    2 splat + 1 of the finer pixels, moving ones of 4 splat + 1.
     """
 
     size: tuple[int, int] = (720, 1280)
@@ -54,15 +57,19 @@ def screenshot(
 def render(scene: ViewScene, options: ScreenshotOptions) -> Float[Tensor, "h w 3"]:
     """The picture in [0, 1] from behind and above the middle camera."""
     fine = tuple(n * options.oversample for n in options.size)
-    shown = one_moment(scene)
+    shown, moving = one_moment(scene), scene.points.moving
     viewer = framed(viewer_camera(scene, options, (fine[0], fine[1])), scene, shown)
     canvas = Canvas((fine[0], fine[1]))
-    canvas.add(viewer, scene.points.xyz[shown], scene.points.rgb[shown], options.splat)
+    # movers have the points of one frame only
+    for part, radius in ((shown & ~moving, options.splat), (shown & moving, 2 * options.splat)):
+        canvas.add(viewer, scene.points.xyz[part], scene.points.rgb[part], radius)
+    for _ in range(GAP // 2):
+        canvas.close_gaps()
     if options.lines:
         for xyz, rgb in line_points(viewer, all_segments(scene)):
             canvas.add(viewer, xyz, rgb, options.oversample // 2)
     picture = canvas.rgb.reshape(fine[0], fine[1], 3).movedim(-1, 0)[None]
-    return torch.nn.functional.avg_pool2d(picture, options.oversample)[0].movedim(0, -1)
+    return avg_pool2d(picture, options.oversample)[0].movedim(0, -1)
 
 
 def framed(viewer: Cameras, scene: ViewScene, shown: Bool[Tensor, "n"]) -> Cameras:
@@ -109,8 +116,8 @@ def viewer_camera(scene: ViewScene, options: ScreenshotOptions, size: tuple[int,
     right, down, forward = middle[:3, 0], middle[:3, 1], middle[:3, 2]
     target = middle[:3, 3] + depth * forward
     eye = middle[:3, 3] - options.back * depth * forward - options.up * depth * down
-    z = torch.nn.functional.normalize(target - eye, dim=0)
-    x = torch.nn.functional.normalize(right - (right @ z) * z, dim=0)
+    z = normalize(target - eye, dim=0)
+    x = normalize(right - (right @ z) * z, dim=0)
     rotation = torch.stack([x, torch.linalg.cross(z, x), z], 1)
     intrinsics = intrinsics_from_hfov(options.hfov, size).float()
     return Cameras(rigid(rotation, eye)[None], intrinsics[None], torch.zeros(1), size)
@@ -142,6 +149,17 @@ class Canvas:
                 self.z.scatter_reduce_(0, index, z, "amin")
                 wins = z == self.z[index]
                 self.rgb[index[wins]] = colour[wins]
+
+    def close_gaps(self) -> None:
+        """Gives pixels between points the mean of their known neighbours; edges grow by a pixel."""
+        h, w = self.size
+        z, rgb = self.z.reshape(1, 1, h, w), self.rgb.T.reshape(1, 3, h, w)
+        known = torch.isfinite(z)
+        values = torch.cat([known.float(), torch.where(known, z, 0), torch.where(known, rgb, 0)], 1)
+        share, *sums = avg_pool2d(values, 3, 1, 1, count_include_pad=False)[0].flatten(1)
+        filled = ~known.flatten() & (share > SIDE)
+        means = torch.stack(sums)[:, filled] / share[filled]
+        self.z[filled], self.rgb[filled] = means[0], means[1:].T
 
 
 def line_points(

@@ -92,6 +92,19 @@ def test_canvas_order_does_not_matter() -> None:
     torch.testing.assert_close(*pictures)
 
 
+def test_gaps_between_points_are_closed_and_holes_stay() -> None:
+    canvas = Canvas((20, 30))
+    canvas.rgb[:], canvas.z[:] = 0.5, 2.0
+    picture, z = canvas.rgb.reshape(20, 30, 3), canvas.z.reshape(20, 30)
+    picture[:, 4:6], z[:, 4:6] = 1.0, torch.inf  # a gap of two pixels
+    picture[5:15, 15:25], z[5:15, 15:25] = 1.0, torch.inf  # a hole of ten
+    canvas.close_gaps()
+    torch.testing.assert_close(picture[:, :10], torch.full((20, 10, 3), 0.5))
+    torch.testing.assert_close(z[:, :10], torch.full((20, 10), 2.0))
+    assert z[6:14, 16:24].isinf().all()
+    assert (picture[6:14, 16:24] == 1).all()
+
+
 def test_frusta_point_forward_and_the_path_joins_centres() -> None:
     cameras = wall().cameras
     lines = frusta(cameras, 0.5)
