@@ -68,10 +68,11 @@ def main() -> None:
     w, h = (int(n) for n in options.size.split("x"))
     given = (text.split("=", 1) for text in options.weights)
     models = available({name: Path(file) for name, file in given})
+    names = [name for name in options.scenes.split(",") if name]
     print("| pair | px moved | " + " | ".join(f"{n}: EPE px, Fl %, s" for n in models) + " |")
     print("|---" * (len(models) + 2) + "|")
     cases = [rubber_whale(options.data)] if options.data else []
-    for name, a, b, truth, known in [*cases, *exact_pairs(options.scenes.split(","), (h, w))]:
+    for name, a, b, truth, known in [*cases, *exact_pairs(names, (h, w))]:
         cells = []
         for model in models.values():
             start = time.perf_counter()

@@ -15,6 +15,7 @@ from torch import Tensor
 from rcvd.items import frame_name, write_png
 from rcvd.recognition.track.scene_tracks import Track, identity_map, moving_instances
 from rcvd.recognition.track.world_tracks import (
+    is_whole,
     mean_speed,
     thing_pixels,
     velocities,
@@ -28,7 +29,8 @@ CONVENTIONS = {
     "box": "x0 y0 x1 y1 in px of the working size; the centre of the top-left pixel is (0.5, 0.5)",
     "score": "logit of the tracker's response; 0 in a track's first frame",
     "point": "x y z in the world (the camera of frame 0), scene units; null where depth is unknown",
-    "velocity": "scene units a second, slope of a line through the points of one second",
+    "velocity": "scene units a second, slope of a line through the points of one second"
+    " where the picture's sides cut nothing off; null where there are none",
     "speed": "mean length of the velocities, scene units a second",
 }
 
@@ -55,11 +57,15 @@ def in_world(scene: Scene, tracks: Sequence[Track]) -> list[WorldTrack]:
             if frame in track.frames:
                 box = track.box[track.frames.index(frame)]
                 pixels = thing_pixels(box, moving, z)
-                placed[track.number][frame] = world_point(pixels, z, cameras, frame)
+                point = world_point(pixels, z, cameras, frame)
+                placed[track.number][frame] = point, is_whole(pixels)
     made = []
     for track in tracks:
-        points = torch.stack([placed[track.number][k] for k in track.frames])
-        made.append(WorldTrack(track, points, velocities(scene.times[track.frames], points)))
+        seen = [placed[track.number][k] for k in track.frames]
+        points = torch.stack([point for point, _ in seen])
+        whole = torch.tensor([uncut for _, uncut in seen])
+        velocity = velocities(scene.times[track.frames], points, whole)
+        made.append(WorldTrack(track, points, velocity))
     return made
 
 

@@ -13,7 +13,9 @@ from rcvd.geometry.views import view_rays
 from rcvd.types import Cameras
 
 FEWEST = 12  # pixels with a depth that place a thing
+FEWEST_POINTS = 3  # that make a velocity
 SURFACE = math.pi / 4  # mean distance of a round thing's seen surface to its axis, in radii
+SIDE = 2  # px from the left or right border within which it is taken to cut a thing
 INNER = 0.5  # share of a box's sides that is looked at where no mask tells its pixels
 
 
@@ -47,6 +49,13 @@ def thing_pixels(
     return whole & inside_box(torch.cat([middle - half, middle + half]), size)
 
 
+def is_whole(pixels: Bool[Tensor, "h w"]) -> bool:
+    """Whether the picture's sides cut nothing off: else its middle is not that of its pixels, and
+    a thing that comes in or goes out seems slower than it is.
+    """
+    return not bool(pixels[:, :SIDE].any() or pixels[:, -SIDE:].any())
+
+
 def world_point(
     pixels: Bool[Tensor, "h w"], z: Float[Tensor, "h w"], cameras: Cameras, frame: int
 ) -> Float[Tensor, "3"]:
@@ -66,18 +75,24 @@ def world_point(
 
 
 def velocities(
-    times: Float[Tensor, "n"], points: Float[Tensor, "n 3"], options: SpeedOptions | None = None
+    times: Float[Tensor, "n"],
+    points: Float[Tensor, "n 3"],
+    whole: Bool[Tensor, "n"] | None = None,
+    options: SpeedOptions | None = None,
 ) -> Float[Tensor, "n 3"]:
     """Slope of a robust straight line through the points around each time; NaN where fewer than
-    three are known. times: seconds.
+    three are known. times: seconds. whole: where the thing was seen as a whole; other points have
+    a say only in a track that has fewer than three of these.
     """
     o = options or SpeedOptions()
     times, points = times.double(), points.double()
     known = points.isfinite().all(1)
+    if whole is not None and int((known & whole).sum()) >= FEWEST_POINTS:
+        known = known & whole
     rows = []
     for time in times:
         near = known & ((times - time).abs() <= o.window / 2)
-        if int(near.sum()) < 3:
+        if int(near.sum()) < FEWEST_POINTS:
             rows.append(torch.full((3,), torch.nan, dtype=torch.float64))
             continue
         rows.append(_slope(times[near], points[near], o))

@@ -17,6 +17,7 @@ from rcvd.recognition.track.scene_tracks import assign, follow_instances
 from rcvd.recognition.track.siamfc_weights import load_siamfc
 from rcvd.recognition.track.world_tracks import (
     SpeedOptions,
+    is_whole,
     mean_speed,
     thing_pixels,
     velocities,
@@ -44,11 +45,13 @@ def test_the_figure_keeps_its_number_and_its_speed_is_right(walk: Sequence) -> N
     assert len(longest.frames) >= 14
     truth = torch.stack([mask_box(walk.moving[k]) for k in longest.frames])
     assert 0.6 < box_iou(torch.stack(longest.box), truth).diagonal().mean() < 1.0
-    points = []
+    points, whole = [], []
     for k, box in zip(longest.frames, longest.box, strict=True):
         pixels = thing_pixels(box, walk.moving[k], walk.z[k])
         points.append(world_point(pixels, walk.z[k], walk.cameras, k))
-    speed = mean_speed(velocities(walk.times[longest.frames], torch.stack(points)))
+        whole.append(is_whole(pixels))
+    times = walk.times[longest.frames]
+    speed = mean_speed(velocities(times, torch.stack(points), torch.tensor(whole)))
     assert 0.9 * SPEED < speed < 1.1 * SPEED
 
 
@@ -59,10 +62,28 @@ def test_velocity_of_a_straight_way_survives_outliers() -> None:
     torch.testing.assert_close(velocities(times, points), velocity.expand(25, 3))
     points[::6] += 3.0
     points[4] = torch.nan
-    found = velocities(times, points, SpeedOptions(window=1.5))
+    found = velocities(times, points, options=SpeedOptions(window=1.5))
     torch.testing.assert_close(found, velocity.expand(25, 3), atol=0.02, rtol=0)
     few = torch.full((25, 3), torch.nan, dtype=torch.float64)
     assert velocities(times, few).isnan().all()
+
+
+def test_points_of_a_thing_that_the_border_cuts_have_no_say() -> None:
+    """It comes in from the left: its visible half moves at half the speed."""
+    times = torch.linspace(0, 1, 13, dtype=torch.float64)
+    velocity = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    points = times[:, None] * velocity
+    points[:5] = 0.5 * (points[:5] + points[5])
+    whole = torch.arange(13) >= 5
+    assert mean_speed(velocities(times, points)) < 0.9
+    assert mean_speed(velocities(times, points, whole)) == pytest.approx(1.0)
+    few = velocities(times, points, torch.arange(13) > 10)  # two are whole: all have a say
+    torch.testing.assert_close(few, velocities(times, points))
+    pixels = torch.zeros(20, 30, dtype=torch.bool)
+    pixels[5:, 4:9] = True  # the lower border may cut it
+    assert is_whole(pixels)
+    pixels[8, 29] = True
+    assert not is_whole(pixels)
 
 
 def test_boxes_are_assigned_to_the_best_of_all() -> None:
