@@ -1,7 +1,7 @@
 """The point cloud and the cameras as the report carries them: 10 bytes a point."""
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rcvd.geometry.camera import project
-from rcvd.geometry.pose import invert, transform_points
-from rcvd.geometry.warp import inside
-from rcvd.types import Cameras
 from rcvd.viewer.scene import FRUSTUM_SHARE, ViewScene, scene_depth
-from rcvd.viewer.screenshot import ScreenshotOptions, viewer_camera
+from rcvd.viewer.standpoint import first_target, first_viewer
 
 STEPS = 65535
 STRAY = 0.005  # share of the points on each side that the box does not heed
 CANVAS = (620, 1240)  # height, width: about what the report's page gives the 3-D view
-BACK = (1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.3, 4.0)  # steps back that are tried
-SEEN = 0.97  # share of the points that the first view must hold
-SAMPLES = 20_000
 MARGIN = 1.0  # of the box's edge, added on both sides; what lies beyond is left out
 
 
@@ -102,38 +95,16 @@ def camera_document(scene: ViewScene) -> dict[str, Any]:
 
 
 def first_view(scene: ViewScene) -> dict[str, Any]:
-    """Where the viewer stands at first: behind and above the middle camera, so far back that all
-    but stray points and every camera are in view.
-    """
-    options, depth = ScreenshotOptions(size=CANVAS), scene_depth(scene)
-    viewer = viewer_camera(scene, options, options.size)
-    middle = scene.cameras.world_from_cam[len(scene.cameras.world_from_cam) // 2].float()
-    target, eye = middle[:3, 3] + depth * middle[:3, 2], viewer.world_from_cam[0, :3, 3]
-    stepped = viewer.world_from_cam
-    for factor in BACK:
-        stepped = viewer.world_from_cam.clone()
-        stepped[0, :3, 3] = target + factor * (eye - target)
-        if _share_seen(scene, replace(viewer, world_from_cam=stepped)) > SEEN:
-            break
+    """Where the viewer stands at first, see `rcvd.viewer.standpoint`."""
+    viewer, depth = first_viewer(scene, CANVAS), scene_depth(scene)
     return {
-        "eye": _rounded(stepped[0, :3, 3], 5),
-        "target": _rounded(target, 5),
+        "eye": _rounded(viewer.world_from_cam[0, :3, 3], 5),
+        "target": _rounded(first_target(scene), 5),
         "up": _rounded(-scene.cameras.world_from_cam[:, :3, 1].mean(0), 5),
-        "focal": float(viewer.intrinsics[0, 1]) / options.size[0],
+        "focal": float(viewer.intrinsics[0, 1]) / CANVAS[0],
         "size": depth,
         "frustum": FRUSTUM_SHARE * depth,
     }
-
-
-def _share_seen(scene: ViewScene, viewer: Cameras) -> float:
-    """Share of a sample of the points that the viewer sees; 0 if it misses a camera."""
-    cam_from_world = invert(viewer.world_from_cam[0])
-    points = scene.points.xyz[:: max(1, len(scene.points.xyz) // SAMPLES)]
-    seen = []
-    for xyz in (points, scene.cameras.world_from_cam[:, :3, 3].float()):
-        local = transform_points(cam_from_world, xyz)
-        seen.append(inside(project(local, viewer.intrinsics[0]), viewer.size) & (local[:, 2] > 0))
-    return float(seen[0].float().mean()) if bool(seen[1].all()) and len(points) else 0.0
 
 
 def _rounded(values: Tensor, digits: int) -> Any:

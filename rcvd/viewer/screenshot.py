@@ -7,12 +7,13 @@ import cv2
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, normalize
+from torch.nn.functional import avg_pool2d
 
-from rcvd.geometry.camera import intrinsics_from_hfov, project
-from rcvd.geometry.pose import invert, rigid, transform_points
+from rcvd.geometry.camera import project
+from rcvd.geometry.pose import invert, transform_points
 from rcvd.types import Cameras
-from rcvd.viewer.scene import Segments, ViewScene, all_segments, load_view_scene, scene_depth
+from rcvd.viewer.scene import Segments, ViewScene, all_segments, load_view_scene
+from rcvd.viewer.standpoint import first_viewer
 
 BACKGROUND = (0.96, 0.96, 0.97)
 NEAR = 1e-3
@@ -25,18 +26,14 @@ SIDE = 2.5 / 9  # of a pixel's surroundings: more is known beside a straight edg
 
 @dataclass(frozen=True)
 class ScreenshotOptions:
-    """size: (height, width) of the picture. lines: draw frusta and path. hfov: in radians.
+    """size: (height, width) of the picture. lines: draw frusta and path.
 
-    back, up: the viewer stands that many scene depths behind and above the middle camera.
     oversample: each pixel is the mean of this many squared. splat: points cover a square of
     2 splat + 1 of the finer pixels, moving ones of 4 splat + 1.
     """
 
     size: tuple[int, int] = (720, 1280)
     lines: bool = True
-    hfov: float = 0.9
-    back: float = 0.9
-    up: float = 0.35
     oversample: int = 2
     splat: int = 2
 
@@ -58,7 +55,7 @@ def render(scene: ViewScene, options: ScreenshotOptions) -> Float[Tensor, "h w 3
     """The picture in [0, 1] from behind and above the middle camera."""
     fine = tuple(n * options.oversample for n in options.size)
     shown, moving = one_moment(scene), scene.points.moving
-    viewer = framed(viewer_camera(scene, options, (fine[0], fine[1])), scene, shown)
+    viewer = framed(first_viewer(scene, (fine[0], fine[1])), scene, shown)
     canvas = Canvas((fine[0], fine[1]))
     # movers have the points of one frame only
     for part, radius in ((shown & ~moving, options.splat), (shown & moving, 2 * options.splat)):
@@ -107,20 +104,6 @@ def one_moment(scene: ViewScene) -> Bool[Tensor, "n"]:
         return ~points.moving
     distance = (points.frame - len(scene.cameras.world_from_cam) // 2).abs()
     return ~points.moving | (distance == distance[points.moving].min())
-
-
-def viewer_camera(scene: ViewScene, options: ScreenshotOptions, size: tuple[int, int]) -> Cameras:
-    """One camera behind and above the middle one, looking at the middle of the points."""
-    poses = scene.cameras.world_from_cam.float()
-    middle, depth = poses[len(poses) // 2], scene_depth(scene)
-    right, down, forward = middle[:3, 0], middle[:3, 1], middle[:3, 2]
-    target = middle[:3, 3] + depth * forward
-    eye = middle[:3, 3] - options.back * depth * forward - options.up * depth * down
-    z = normalize(target - eye, dim=0)
-    x = normalize(right - (right @ z) * z, dim=0)
-    rotation = torch.stack([x, torch.linalg.cross(z, x), z], 1)
-    intrinsics = intrinsics_from_hfov(options.hfov, size).float()
-    return Cameras(rigid(rotation, eye)[None], intrinsics[None], torch.zeros(1), size)
 
 
 class Canvas:

@@ -72,7 +72,7 @@ def test_screenshot_shows_points_and_cameras(tmp_path: Path) -> None:
 
 
 def test_nearer_points_hide_farther_ones() -> None:
-    options = ScreenshotOptions(size=(90, 160), lines=False, up=0.0)
+    options = ScreenshotOptions(size=(90, 160), lines=False)
     picture = render(wall(red_behind=True), options)
     green = picture[..., 1] - picture[..., 0]
     assert float(green[30:60, 60:100].min()) > 0.9
