@@ -16,7 +16,11 @@ DEADLINE = 120.0
 
 
 def command(video: Path, out: Path) -> list[str]:
-    code = "from rcvd.cli import main; main()"
+    # a shell that starts the tests in the background has them ignore Ctrl-C
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from rcvd.cli import main; main()"
+    )
     flags = ["--preset", "fast", "--device", "cpu"]
     return [sys.executable, "-c", code, "reconstruct", str(video), "--out", str(out), *flags]
 
