@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 import torch
@@ -101,7 +101,8 @@ def measure(
     found: dict[str, list[float]] = {name: [] for name in order.names}
     for seed in seeds:
         if order.streams:
-            pair = [fit(order.contest, name, seed, device) for name in ("single", "flow_10")]
+            spatial = fit(_frame_by_frame(order.contest), "single", seed, device)
+            pair = spatial, fit(order.contest, "flow_10", seed, device)
             for name, share in fuse(*pair).items():
                 found[name].append(share)
         else:
@@ -109,6 +110,14 @@ def measure(
                 found[name].append(fit(order.contest, name, seed, device).accuracy)
                 logger.info("%s, seed %d: %.3f", name, seed, found[name][-1])
     return found
+
+
+def _frame_by_frame(contest: Contest) -> Contest:
+    """For a network that learns from one frame of a clip at a time: as many frames in all as the
+    others see.
+    """
+    epochs = contest.options.epochs * contest.world.frames
+    return replace(contest, options=replace(contest.options, epochs=epochs))
 
 
 def holds(scores: Scores, lower: str, higher: str) -> tuple[float, float | None]:
