@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.geometry.camera import project, rays
-from rcvd.geometry.pose import j_from_i
+from rcvd.geometry.pose import j_from_i, transform_points
 from rcvd.types import Cameras
 
 
@@ -45,3 +45,16 @@ def frames_from_frames(
     """
     poses = cameras.world_from_cam.to(like.device, torch.float64)
     return j_from_i(poses[source], poses[target]).to(like)
+
+
+def view_transfer(
+    cameras: Cameras,
+    target: Int[Tensor, "k"],
+    source: Int[Tensor, "k"],
+    points: Float[Tensor, "k n 3"],
+) -> tuple[Float[Tensor, "k n 2"], Float[Tensor, "k n"]]:
+    """Pixels in the target frames, and depth there, of points in the coordinates of the source
+    frames, pair by pair; pixels are meaningless for depth <= 0.
+    """
+    moved = transform_points(frames_from_frames(cameras, target, source, points), points)
+    return view_project(cameras, target, moved), moved[..., 2]

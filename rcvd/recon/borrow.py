@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rcvd.geometry.camera import MIN_Z, pixel_centres
-from rcvd.geometry.pose import transform_points
-from rcvd.geometry.views import frames_from_frames, view_project, view_rays
+from rcvd.geometry.views import view_rays, view_transfer
 from rcvd.geometry.warp import inside, sample, sample_depth
 from rcvd.types import Cameras
 
@@ -51,10 +50,7 @@ def carried_depth(
     pixels = pixel_centres(cameras.size, z.device, z.dtype)
     points = view_rays(cameras, sources, pixels.expand(k, h, w, 2)) * z[..., None]
     here = torch.full_like(sources, frame)
-    moved = transform_points(
-        frames_from_frames(cameras, here, sources, z), points.reshape(k, -1, 3)
-    )
-    depth, landing = moved[..., 2], view_project(cameras, here, moved)
+    landing, depth = view_transfer(cameras, here, sources, points.reshape(k, -1, 3))
     hit = (z.reshape(k, -1) > 0) & (depth > MIN_Z) & inside(landing, cameras.size)
     x = landing[..., 0].floor().clamp(0, w - 1).long()
     y = landing[..., 1].floor().clamp(0, h - 1).long()
@@ -82,10 +78,7 @@ def borrow_depth(
     here = torch.full_like(sources, frame)
     pixels = pixel_centres(cameras.size, z.device, z.dtype)[wanted]
     points = view_rays(cameras, here[:1], pixels[None]) * z[None, :, None]
-    moved = transform_points(
-        frames_from_frames(cameras, sources, here, z), points.expand(len(sources), -1, -1)
-    )
-    depth, landing = moved[..., 2], view_project(cameras, sources, moved)
+    landing, depth = view_transfer(cameras, sources, here, points.expand(len(sources), -1, -1))
     seen, known = sample_depth(source_z, landing)
     off = (depth.clamp(min=MIN_Z) / seen.clamp(min=MIN_Z)).log().abs()
     agrees = known & (z > 0) & (depth > MIN_Z) & (off < options.tolerance)

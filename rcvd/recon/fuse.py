@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.pose import transform_points
-from rcvd.geometry.views import frames_from_frames, view_project, view_rays
+from rcvd.geometry.views import view_rays, view_transfer
 from rcvd.geometry.warp import sample_depth
 from rcvd.recon.normals import depth_normals
 from rcvd.types import Cameras, PointCloud
@@ -59,12 +59,8 @@ def view_agreement(
     """
     points = _camera_points(z, frame, cameras)
     source = torch.full_like(neighbours, frame)
-    moved = transform_points(
-        frames_from_frames(cameras, neighbours, source, z),
-        points.reshape(1, -1, 3).expand(len(neighbours), -1, -1),
-    )
-    depth = moved[..., 2]
-    pixels = view_project(cameras, neighbours, moved)
+    points = points.reshape(1, -1, 3).expand(len(neighbours), -1, -1)
+    pixels, depth = view_transfer(cameras, neighbours, source, points)
     disparity = torch.where(neighbour_z > 0, 1 / neighbour_z.clamp(min=1e-9), 0.0)
     seen, valid = sample_depth(disparity, pixels)
     valid = valid & (depth > 0) & (z > 0).reshape(1, -1)

@@ -37,14 +37,19 @@ class Restart:
     links: list[int]
 
 
+def _holding(data: Data, state: State) -> tuple[Bool[Tensor, "p s"], Bool[Tensor, "p s"]]:
+    """Which matches count, and which of them these cameras and depths explain."""
+    residuals = pair_residuals(data, state)
+    use = data.confidence > 0
+    near = residuals.uv.square().sum(1).sqrt() < LINK_PX
+    return use, use & residuals.in_front & near
+
+
 def broken_links(data: Data, state: State) -> list[int]:
     """Frames k whose step from k - 1 most matches contradict."""
-    residuals = pair_residuals(data, state)
-    distance = residuals.uv.square().sum(1).sqrt()
-    use = data.confidence > 0
-    good = (use & residuals.in_front & (distance < LINK_PX)).sum(1)
-    share = good / use.sum(1).clamp(min=1)
-    best = distance.new_ones(len(state.log_scale))
+    use, good = _holding(data, state)
+    share = good.sum(1) / use.sum(1).clamp(min=1)
+    best = torch.ones_like(state.log_scale)
     for p in ((data.i - data.j).abs() == 1).nonzero()[:, 0].tolist():
         if int(use[p].sum()) >= MIN_POINTS:
             later = max(int(data.i[p]), int(data.j[p]))
@@ -56,9 +61,7 @@ def doubtful_links(data: Data, state: State) -> list[int]:
     """Frames k where far fewer of the matches between frames before and from k on hold than at
     other k; of several in a row the first.
     """
-    residuals = pair_residuals(data, state)
-    use = data.confidence > 0
-    good = use & residuals.in_front & (residuals.uv.square().sum(1) < LINK_PX**2)
+    use, good = _holding(data, state)
     first, last = torch.minimum(data.i, data.j), torch.maximum(data.i, data.j)
     near = last - first <= REACH
     t = len(state.log_scale)
