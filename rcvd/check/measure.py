@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcvd.check.blur import blur_sigma
 from rcvd.check.measures import BINS, PIXEL_RANGE, RATIO_RANGE, Measures, from_document
+from rcvd.errors import UserError
 from rcvd.flow.consistency import landing
 from rcvd.geometry.residual_flow import camera_flow
 from rcvd.geometry.warp import inside, sample_depth
@@ -21,6 +22,17 @@ FAR = 8  # frames: the longest pair that is looked at beside the neighbours
 CACHED_DEPTHS = 2 * FAR + 2
 EXPLAINED_PX = 1.0  # pixels that flow may end from where cameras and depth put it
 STILL = 1e-6  # entries of a pose that differ by less are the same
+TOLD = {  # of a solve, by its diagnostics.json
+    "verdict",
+    "spans",
+    "frames_without_first_pose",
+    "doubtful_links",
+    "frame_parallax_px",
+    "log_scale",
+    "centre_std_of_path",
+    "focal_known",
+    "focal_std_share",
+}
 MEASURES = "measures.json"
 
 
@@ -42,9 +54,15 @@ def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
     """The measures of a scene whose `export` has finished.
 
     Raises:
-        UserError: it has not.
+        UserError: it has not, or an older rcvd made it, whose solver told less.
     """
     solve = read_json(scene.folder("poses") / "diagnostics.json")
+    if missing := TOLD.difference(solve):
+        names = ", ".join(sorted(missing))
+        raise UserError(
+            f"{scene.root} was made by an older rcvd: its solve does not tell {names}; "
+            "run rcvd reconstruct on its video again"
+        )
     frames, cameras = range(scene.n_frames), scene.cameras
     found = _flows(scene, progress)
     focal = float(cameras.intrinsics[:, 0].mean())

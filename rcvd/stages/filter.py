@@ -88,4 +88,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run)
+STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run, version=2)

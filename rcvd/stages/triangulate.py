@@ -189,4 +189,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=3)
+STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=4)

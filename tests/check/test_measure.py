@@ -1,5 +1,7 @@
 """The measures of real runs: of exact scenes that are good, hopeless, crowded or blurred."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from rcvd.check.blur import blur_sigma
 from rcvd.check.measure import chosen_pairs, measure, stored_measures
 from rcvd.check.measures import Measures
 from rcvd.check.verdict import GREEN, RED, Verdict, judge
+from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
 from rcvd.synthetic import make_sequence
@@ -41,6 +44,19 @@ def test_the_demo_is_green(demo_scene: Path) -> None:
 def test_measuring_again_gives_what_was_stored(demo_scene: Path) -> None:
     scene = Scene.load(demo_scene)
     assert measure(scene) == stored_measures(scene)
+
+
+def test_a_solve_by_an_older_version_is_refused_in_one_line(
+    demo_scene: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "scene"
+    shutil.copytree(demo_scene, old)
+    told = old / "run/poses/diagnostics.json"
+    solve = json.loads(told.read_text())
+    del solve["doubtful_links"]
+    told.write_text(json.dumps(solve))
+    with pytest.raises(UserError, match="older rcvd: its solve does not tell doubtful_links"):
+        measure(Scene.load(old))
 
 
 def test_moving_people_over_most_of_the_picture_are_not_trusted(tmp_path: Path) -> None:
