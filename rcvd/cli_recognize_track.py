@@ -1,6 +1,7 @@
-"""`rcvd recognize track | train-tracker`: things followed through a clip and in the world."""
+"""`rcvd recognize track | train-tracker | measure-tracker | masks`: things that move, followed."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,6 +112,34 @@ def train_tracker(
     save_siamfc(network, out)
     recent = losses[-100:]
     say(f"{out}: loss {sum(recent) / len(recent):.4f}")
+
+
+@app.command(name="measure-tracker")
+def measure_tracker(
+    data: Annotated[
+        Path | None, typer.Argument(help="Sequences of OTB or GOT-10k; none: MotionWorld.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", "-w", help="Of SiamFC; none: the bundled ones.")
+    ] = None,
+    sequences: Annotated[int, typer.Option(help="MotionWorld clips of 30 frames.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of those; not one that was trained on.")] = 2000,
+    device: Device = "auto",
+) -> None:
+    """VOT's accuracy, failures and expected average overlap of SiamFC."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition.motion.motionworld import WorldOptions
+    from rcvd.recognition.track.boxed_clips import folder_clips, sprite_clips
+    from rcvd.recognition.track.siamfc_weights import load_siamfc
+    from rcvd.recognition.track.vot import judge_tracker, siamese
+
+    if data:
+        clips = folder_clips(data, 1, sys.maxsize)
+    else:
+        clips = sprite_clips(sequences, seed, WorldOptions(frames=30, side=128, pan=1.0))
+    found = judge_tracker(siamese(load_siamfc(weights, pick_device(device))), clips)
+    say(f"{found.sequences} sequences, {found.frames} frames")
+    say(f"accuracy {found.accuracy:.3f}  failures {found.failures}  EAO {found.expected:.3f}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""An action detector on a scene folder: boxes of its moving things, scored and joined to tubes."""
+"""An action detector on a scene folder: boxes of who may act, scored and joined to tubes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from rcvd.recognition.sources import SceneFrames
 from rcvd.scene import Scene
 
 MIN_SHARE = 0.002  # of the image: smaller things are left alone
+PERSON = "person"
 BANK_ENTRIES = 60  # of the long-term feature bank that one box sees
 
 
@@ -32,11 +33,15 @@ class _Seen:
 
 
 def scene_boxes(scene: Scene, k: int) -> tuple[Float[Tensor, "n 4"], tuple[int, ...]]:
-    """x0, y0, x1, y1 of the moving things of frame k in pixels, and their track numbers."""
+    """x0, y0, x1, y1 of who may act in frame k in pixels, and their track numbers.
+
+    What moves, and what a detector of the masks stage named a person: one who sits acts as well.
+    """
     found = scene.instances(k)
     h, w = scene.size
     large = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1) >= MIN_SHARE * h * w
-    chosen = (large & found.moving).nonzero()[:, 0]
+    person = torch.tensor([label == PERSON for label in found.labels], dtype=torch.bool)
+    chosen = (large & (found.moving | person)).nonzero()[:, 0]
     return found.boxes[chosen], tuple(found.tracks[chosen].tolist())
 
 
@@ -73,7 +78,7 @@ def _look(
 def detect_actions(
     scene: Scene, network: BoxNetwork, spec: ModelSpec, every: int = 4
 ) -> list[KeyBoxes]:
-    """Probabilities of every action for the moving things of every `every`-th frame.
+    """Probabilities of every action for who may act in every `every`-th frame.
 
     The clip around a key frame stands still at the ends of the video. A network with a long-term
     feature bank sees the whole scene's boxes around each key frame.
