@@ -46,12 +46,14 @@ def trajectories(
     clip_motion.write_motion(out, made)
     if overlay is not None:
         from rcvd.export.video import write_video
+        from rcvd.store import writing
 
         pictures = (
             clip_motion.draw_trajectories(opened.rgb(k), made.found, k)
             for k in range(opened.n_frames)
         )
-        write_video(overlay, pictures, opened.times)
+        with writing(overlay) as part:
+            write_video(part, pictures, opened.times)
     say(f"{out}: {len(made.found)} trajectories")
 
 

@@ -53,9 +53,11 @@ def track(
     report.write_tracks(folder, opened, made)
     if overlay is not None:
         from rcvd.export.video import write_video
+        from rcvd.store import writing
 
         pictures = (report.draw_tracks(opened.rgb(k), made, k) for k in range(opened.n_frames))
-        write_video(overlay, pictures, opened.times)
+        with writing(overlay) as part:
+            write_video(part, pictures, opened.times)
     for one in made:
         first, last = one.track.frames[0], one.track.frames[-1]
         say(f"{one.track.number:3} {one.track.label:10} frames {first}-{last}  {one.speed:.3f}/s")
@@ -154,11 +156,11 @@ def masks(
 
     Use them with: rcvd reconstruct CLIP --masks-dir OUT. Nothing does so by itself.
     """
-    from rcvd.arrays import read_npz
     from rcvd.recognition.track import refine_masks
     from rcvd.scene import Scene
 
     opened = Scene.load(scene)
+    moving = refine_masks.true_masks(truth, opened) if truth else None
     verdicts = refine_masks.judge(opened)
     made = refine_masks.refined_masks(opened, verdicts)
     refine_masks.write_masks(out, made)
@@ -168,12 +170,7 @@ def masks(
             f"{one.track:3} {one.label:10} {says}, {one.own:.2f} x the bound in {one.frames} frames"
         )
     say(f"{out}: {len(made)} masks; use them with: rcvd reconstruct --masks-dir {out}")
-    if truth:
-        import torch
-
-        moving = torch.from_numpy(read_npz(truth, ("moving",))["moving"])
+    if moving is not None:
         before = [opened.moving(k) for k in range(opened.n_frames)]
-        if moving.shape != (len(made), *opened.size):
-            raise UserError(f"{truth}: masks of shape {tuple(moving.shape)} are not this scene's")
         first, now = (refine_masks.mask_iou(some, moving) for some in (before, made))
         say(f"IoU with the truth: {first:.4f} before, {now:.4f} after")

@@ -12,7 +12,7 @@ from rcvd.masks.instances import make_instances
 from rcvd.recognition import registry
 from rcvd.recognition.detect import ava, on_scene
 from rcvd.recognition.detect.train import DetectorOptions, measure_detector, train_detector
-from rcvd.recognition.detect.tubes import KeyBoxes, link
+from rcvd.recognition.detect.tubes import KeyBoxes, Tube, link
 from rcvd.recognition.motion.programmes import ACTIONS, make_pairs
 from rcvd.recognition.networks.action_detector import (
     RoiHead,
@@ -201,6 +201,21 @@ def test_detector_runs_on_a_scene_of_the_real_pipeline(demo_scene: Path, tmp_pat
     assert line.startswith("tube 0: frames 2 to ")
     with pytest.raises(UserError, match="give 1 or more"):
         on_scene.key_frames(10, 0)
+
+
+def test_a_tube_is_drawn_between_its_key_frames_and_nowhere_else() -> None:
+    boxes = {4: torch.tensor([2.0, 20, 12, 40]), 8: torch.tensor([22.0, 20, 32, 40])}
+    tube = Tube(boxes, torch.tensor([0.2, 0.7]))
+    assert on_scene.box_at(tube, 3) is None
+    assert on_scene.box_at(tube, 9) is None
+    middle = on_scene.box_at(tube, 5)
+    assert middle is not None
+    assert middle.tolist() == [7, 20, 17, 40]
+    black = torch.zeros(3, 48, 64)
+    drawn = on_scene.draw_tubes(black, [tube], 6, ("sits", "stands"))
+    assert drawn[39, 13:21].max() > 100  # the lower edge
+    assert not drawn[41:].any()
+    assert not on_scene.draw_tubes(black, [tube], 20, ()).any()
 
 
 def test_who_sits_still_acts_as_well(demo_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,10 @@ def test_detectors_with_a_bank_are_in_the_table() -> None:
         more = 2 * (2304 * 512 + 512) + 512 * 80  # to 512 numbers, and their say
         layers = 2 * (4 * (512 * 512 + 512) + 2 * 512) if kind == "nonlocal" else 0
         assert parameters(network) == plain + more + layers
+    toy, clip = toy_detector(4, "nonlocal").eval(), torch.rand(1, 3, 10, 32, 32)
+    boxes, which = torch.tensor([[2.0, 2, 20, 30]]), torch.zeros(1, dtype=torch.int64)
+    itself = toy.box_features(clip, boxes, which)[:, None]
+    assert torch.equal(toy(clip, boxes, which), toy(clip, boxes, which, itself))
     with pytest.raises(UserError, match="choose average, max, nonlocal"):
         bank_named("mean")
 
@@ -120,9 +124,17 @@ def test_a_bank_is_of_three_clips_and_learns_nothing_itself() -> None:
 def test_detect_looks_at_the_whole_scene(demo_scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     args = ["detect", str(demo_scene), "-m", "toy_detector_nonlocal", "--demo", "-o", str(out)]
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"does{k}" for k in range(STILL)))
+    args += ["--labels", str(names), "--overlay", str(tmp_path / "a.mp4")]
     done = CliRunner().invoke(app, [*args, "--least", "0"])
     assert done.exit_code == 0, done.output
     assert "tube 0: frames 2 to" in done.output
+    assert ", does" in done.output
+    assert (tmp_path / "a.mp4").stat().st_size > 0
+    names.write_text("one\ntwo")
+    failed = CliRunner().invoke(app, args)
+    assert "2 labels for 6 classes" in str(failed.exception)
     assert {row.action for row in read_ava(out, scored=True)} == set(range(1, STILL + 1))
 
 

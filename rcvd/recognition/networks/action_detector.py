@@ -26,7 +26,7 @@ class RoiHead(nn.Module):
     """RoIAlign on maps averaged over time, spatial maximum, dropout, linear.
 
     The centre frame's box stands for the whole clip. bank: what the head looks up in a long-term
-    feature bank, none without.
+    feature bank, none without; a box that is given no bank looks at itself.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class RoiHead(nn.Module):
     def forward(
         self, seen: Float[Tensor, "n d"], bank: Float[Tensor, "n m d"] | None = None
     ) -> Float[Tensor, "n k"]:
-        if self.bank is not None and bank is not None:
-            seen = torch.cat([seen, self.bank(seen, bank)], 1)
+        if self.bank is not None:
+            alone = seen[:, None] if bank is None else bank
+            seen = torch.cat([seen, self.bank(seen, alone)], 1)
         return self.proj(self.dropout(seen))
 
 
