@@ -63,15 +63,14 @@ def course_depths(
     thing = _things(len(movers), links)
     of_link = torch.tensor([thing[link.a] for link in links])
     pixels = torch.tensor([link.pixels for link in links], dtype=torch.float64)
+    reach = max(abs(movers[link.a].frame - movers[link.b].frame) for link in links)
     for one in set(of_link.tolist()):
         members = [k for k, number in enumerate(thing) if number == one]
         frames = {movers[k].frame for k in members}
         use = of_link == one
         if len(frames) < o.min_frames:
             continue
-        seconds = middle[use]
-        steady = _steady(seconds, o)
-        reach = max(abs(movers[link.a].frame - movers[link.b].frame) for link in links)
+        steady = _steady(middle[use], o)
         told = TOLD * len(frames) / reach
         factor, sigma = _factor(camera[use], relative[use], pixels[use], steady, told)
         if factor > 0 and sigma < o.largest:
