@@ -121,14 +121,19 @@ def flow_change(
 def flicker(
     z_of: Callable[[int], Float[Tensor, "h w"]],
     static_of: Callable[[int], Bool[Tensor, "h w"]],
-    flow_of: Callable[[int, int], Flow],
+    flow_of: Callable[[int, int], Flow | None],
     cameras: Cameras,
 ) -> float:
-    """Mean `flow_change` of static pixels from each frame to the next, under their cameras."""
+    """Mean `flow_change` of static pixels from each frame to the next, under their cameras.
+
+    Frames without flow to the next are left out; NaN where none has any.
+    """
     changes = []
     for k in range(len(cameras.world_from_cam) - 1):
-        pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
-        changes.append(flow_change(z_of(k), z_of(k + 1), flow_of(k, k + 1), pair, static_of(k)))
+        flow = flow_of(k, k + 1)
+        if flow is not None:
+            pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
+            changes.append(flow_change(z_of(k), z_of(k + 1), flow, pair, static_of(k)))
     return nan_mean(changes)
 
 
