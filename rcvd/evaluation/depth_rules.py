@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rcvd.evaluation.depth import Pixels, frame_curve, metrics_of
 from rcvd.evaluation.depth_alignment import FITS, Alignment
+from rcvd.evaluation.median import lower_median
 from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 
@@ -78,7 +79,7 @@ def stack_depth(
     if len(values) == 0:
         failure, fill = "no depth", 1.0
     else:
-        fill = float(values.median())
+        fill = lower_median(values)
         if float(values.min()) == float(values.max()):
             failure = "the depth is one constant"
     predicted, known = [], []
