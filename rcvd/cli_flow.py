@@ -32,6 +32,7 @@ def inspect(
     import torch
 
     from rcvd.items import write_png
+    from rcvd.store import writing
     from rcvd.viewer.flow_pictures import draw, inspect_flow, summary
 
     other = frame + 1 if to is None else to
@@ -55,9 +56,8 @@ def inspect(
             for x in estimate_pair(estimator, rgb_i[None], rgb_j[None])
         )
     seen = inspect_flow(rgb_i, rgb_j, flow, backward.displacement)
-    part = out.with_name(out.name + ".part")
-    write_png(part, draw(seen))
-    part.replace(out)
+    with writing(out) as part:
+        write_png(part, draw(seen))
     for line in summary(seen):
         sys.stdout.write(line + "\n")
 

@@ -31,6 +31,7 @@ StackOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names, one a line.")]
 RecipeFile = Annotated[Path, typer.Argument(help="A YAML recipe, as in configs/recognition.")]
 
 
@@ -76,7 +77,7 @@ def predict(
     views: ViewsOption = "10x1",
     motion: MotionOption = "plain",
     stack: StackOption = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
+    labels: Labels = None,
     topk: Annotated[int, typer.Option(help="How many classes to print.")] = 5,
     device: Device = "auto",
 ) -> None:
@@ -90,15 +91,29 @@ def predict(
     network, spec, card = open_network(
         model, weights, demo, classes, pick_device(device), flow_weights
     )
-    names = tuple(labels.read_text().splitlines()) if labels else card.names
+    names = class_names(labels, card.names, card.classes)
     kind = stack_named(stack or card.stack)
     made = prepare_views(open_source(source, motion), spec, parse_views(views), kind)
     probabilities = class_probabilities(network, made)
-    if names and len(names) != len(probabilities):
-        raise UserError(f"{len(names)} labels for {len(probabilities)} classes; check --labels")
     top = probabilities.topk(min(topk, len(probabilities)))
     for share, k in zip(top.values.tolist(), top.indices.tolist(), strict=True):
         say(f"{share:.3f}  {names[k] if names else f'class {k}'}")
+
+
+def class_names(labels: Path | None, own: tuple[str, ...], classes: int) -> tuple[str, ...]:
+    """Names of a file's lines where one is given, else those the weights came with.
+
+    Raises:
+        UserError: there is no such file, or it has more or fewer lines than there are classes.
+    """
+    if labels is None:
+        return own
+    if not labels.is_file():
+        raise UserError(f"{labels}: no such file; give class names, one a line")
+    names = tuple(labels.read_text().splitlines())
+    if len(names) != classes:
+        raise UserError(f"{len(names)} labels for {classes} classes; check --labels")
+    return names
 
 
 @app.command()
@@ -124,6 +139,7 @@ def features(
     from rcvd.recognition.predict import parse_views, prepare_views, view_features
     from rcvd.recognition.sources import open_source
     from rcvd.recognition.trained import open_network
+    from rcvd.store import writing
 
     network, spec, card = open_network(
         model, weights, demo, classes, pick_device(device), flow_weights
@@ -131,10 +147,8 @@ def features(
     kind = stack_named(stack or card.stack)
     made = prepare_views(open_source(source, motion), spec, parse_views(views), kind)
     rows = list(view_features(network, made, layer))
-    part = out.with_name(out.name + ".part")
-    with part.open("wb") as stream:
+    with writing(out) as part, part.open("wb") as stream:
         np.save(stream, np.stack([row.numpy() for row in rows]))
-    part.replace(out)
     say(f"{out}: {len(rows)} x {len(rows[0])}")
 
 

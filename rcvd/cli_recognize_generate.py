@@ -59,6 +59,7 @@ def generate(
     from rcvd.recognition.generate.long_video import known_frames, make_video
     from rcvd.recognition.generate.weights import load_generator
     from rcvd.recognition.sources import open_source
+    from rcvd.store import writing
 
     network, card = load_generator(weights, pick_device(device))
     known = {}
@@ -69,5 +70,6 @@ def generate(
     size = next(iter(known.values())).shape[1:] if known else (card.side, card.side)
     made = make_video(network, card.frames, known, frames, (size[0], size[1]), steps, seed)
     pictures = (made.permute(1, 2, 3, 0) * 255).round().to(torch.uint8).numpy()
-    write_video(out, list(pictures), torch.arange(frames) / 10)
+    with writing(out) as part:
+        write_video(part, list(pictures), torch.arange(frames) / 10)
     say(f"{out}: {frames} frames of {size[1]}x{size[0]}, {len(known)} of them given")

@@ -1,4 +1,4 @@
-"""`rcvd recognize trajectories`: motion that is not the camera's, followed and described."""
+"""`rcvd recognize trajectories | fit-fisher | fisher`: motion that is not the camera's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,10 +46,52 @@ def trajectories(
     clip_motion.write_motion(out, made)
     if overlay is not None:
         from rcvd.export.video import write_video
+        from rcvd.store import writing
 
         pictures = (
             clip_motion.draw_trajectories(opened.rgb(k), made.found, k)
             for k in range(opened.n_frames)
         )
-        write_video(overlay, pictures, opened.times)
+        with writing(overlay) as part:
+            write_video(part, pictures, opened.times)
     say(f"{out}: {len(made.found)} trajectories")
+
+
+@app.command(name="fit-fisher")
+def fit_fisher(
+    folder: Annotated[
+        Path, typer.Argument(help="One folder a class of what `trajectories` wrote.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .npz to write.")],
+    gaussians: Annotated[int, typer.Option(help="Of the mixture of each descriptor.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the mixtures' start.")] = 0,
+) -> None:
+    """Fit PCA, Gaussian mixtures and a linear SVM on the trajectories of labelled clips."""
+    from rcvd.recognition.trajectories import action_words
+    from rcvd.recognition.trajectories.fisher import FisherOptions
+
+    if gaussians < 1:
+        raise UserError(f"--gaussians {gaussians}: give 1 or more")
+    clips, label, names = action_words.read_examples(folder)
+    words = action_words.fit_words(clips, label, names, FisherOptions(gaussians, seed=seed))
+    action_words.save_words(out, words)
+    right = sum(int(words.scores(c).argmax()) == k for c, k in zip(clips, label, strict=True))
+    kinds = ", ".join(f"{kind} {e.length}" for kind, e in words.encoders.items())
+    say(f"{out}: {', '.join(names)}; Fisher vectors of {kinds}")
+    say(f"{right} of the {len(clips)} clips it was fitted on are named right")
+
+
+@app.command()
+def fisher(
+    written: Annotated[Path, typer.Argument(help="The .npz that `trajectories` wrote of a clip.")],
+    weights: Annotated[Path, typer.Option("--weights", "-w", help="What fit-fisher wrote.")],
+) -> None:
+    """Name the action of a clip by the Fisher vectors of its trajectories."""
+    from rcvd.recognition.trajectories.action_words import load_words, read_described
+
+    words, clip = load_words(weights), read_described(written)
+    if len(clip["shape"]) == 0:
+        raise UserError(f"{written}: no trajectory, so nothing to tell an action by")
+    scores = words.scores(clip)
+    for k in scores.argsort(descending=True).tolist():
+        say(f"{float(scores[k]):7.3f}  {words.names[k]}")

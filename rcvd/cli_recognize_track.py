@@ -1,6 +1,7 @@
-"""`rcvd recognize track | train-tracker`: things followed through a clip and in the world."""
+"""`rcvd recognize track | train-tracker | measure-tracker | masks`: things that move, followed."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,9 +53,11 @@ def track(
     report.write_tracks(folder, opened, made)
     if overlay is not None:
         from rcvd.export.video import write_video
+        from rcvd.store import writing
 
         pictures = (report.draw_tracks(opened.rgb(k), made, k) for k in range(opened.n_frames))
-        write_video(overlay, pictures, opened.times)
+        with writing(overlay) as part:
+            write_video(part, pictures, opened.times)
     for one in made:
         first, last = one.track.frames[0], one.track.frames[-1]
         say(f"{one.track.number:3} {one.track.label:10} frames {first}-{last}  {one.speed:.3f}/s")
@@ -113,6 +116,34 @@ def train_tracker(
     say(f"{out}: loss {sum(recent) / len(recent):.4f}")
 
 
+@app.command(name="measure-tracker")
+def measure_tracker(
+    data: Annotated[
+        Path | None, typer.Argument(help="Sequences of OTB or GOT-10k; none: MotionWorld.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", "-w", help="Of SiamFC; none: the bundled ones.")
+    ] = None,
+    sequences: Annotated[int, typer.Option(help="MotionWorld clips of 30 frames.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of those; not one that was trained on.")] = 2000,
+    device: Device = "auto",
+) -> None:
+    """VOT's accuracy, failures and expected average overlap of SiamFC."""
+    from rcvd.pipeline import pick_device
+    from rcvd.recognition.motion.motionworld import WorldOptions
+    from rcvd.recognition.track.boxed_clips import folder_clips, sprite_clips
+    from rcvd.recognition.track.siamfc_weights import load_siamfc
+    from rcvd.recognition.track.vot import judge_tracker, siamese
+
+    if data:
+        clips = folder_clips(data, 1, sys.maxsize)
+    else:
+        clips = sprite_clips(sequences, seed, WorldOptions(frames=30, side=128, pan=1.0))
+    found = judge_tracker(siamese(load_siamfc(weights, pick_device(device))), clips)
+    say(f"{found.sequences} sequences, {found.frames} frames")
+    say(f"accuracy {found.accuracy:.3f}  failures {found.failures}  EAO {found.expected:.3f}")
+
+
 @app.command()
 def masks(
     scene: Annotated[Path, typer.Argument(help="A scene folder made by rcvd reconstruct.")],
@@ -125,11 +156,11 @@ def masks(
 
     Use them with: rcvd reconstruct CLIP --masks-dir OUT. Nothing does so by itself.
     """
-    from rcvd.arrays import read_npz
     from rcvd.recognition.track import refine_masks
     from rcvd.scene import Scene
 
     opened = Scene.load(scene)
+    moving = refine_masks.true_masks(truth, opened) if truth else None
     verdicts = refine_masks.judge(opened)
     made = refine_masks.refined_masks(opened, verdicts)
     refine_masks.write_masks(out, made)
@@ -139,12 +170,7 @@ def masks(
             f"{one.track:3} {one.label:10} {says}, {one.own:.2f} x the bound in {one.frames} frames"
         )
     say(f"{out}: {len(made)} masks; use them with: rcvd reconstruct --masks-dir {out}")
-    if truth:
-        import torch
-
-        moving = torch.from_numpy(read_npz(truth, ("moving",))["moving"])
+    if moving is not None:
         before = [opened.moving(k) for k in range(opened.n_frames)]
-        if moving.shape != (len(made), *opened.size):
-            raise UserError(f"{truth}: masks of shape {tuple(moving.shape)} are not this scene's")
         first, now = (refine_masks.mask_iou(some, moving) for some in (before, made))
         say(f"IoU with the truth: {first:.4f} before, {now:.4f} after")

@@ -103,6 +103,7 @@ def overlay(
     from rcvd.recognition.trained import open_network
     from rcvd.recognition.trajectories.clip_motion import frame_maps
     from rcvd.recognition.visualise.pictures import heat
+    from rcvd.store import writing
 
     network, spec, _ = open_network(model, weights, demo, classes, pick_device(device))
     opened = open_source(source)
@@ -113,5 +114,6 @@ def overlay(
     low, high = float(response.median()), float(response.max())
     pictures = (heat(opened.rgb([k])[:, 0], response[k], low, high) for k in range(opened.n_frames))
     times = torch.arange(opened.n_frames) * opened.frame_seconds
-    write_video(out, pictures, times)
+    with writing(out) as part:
+        write_video(part, pictures, times)
     say(f"{out}: {opened.n_frames} frames, response {low:.3g} to {high:.3g}")

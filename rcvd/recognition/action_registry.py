@@ -1,11 +1,13 @@
 """Networks that join streams inside, that score boxes, and that answer clip by clip."""
 
 import dataclasses
+from functools import partial
 
 from rcvd.recognition.model_spec import I3D_ROWS, RESNET_ROWS, SLOWFAST_ROWS, ModelSpec
 from rcvd.recognition.networks import (
     action_detector,
     clip_rnn,
+    feature_bank,
     rgbd,
     segment_consensus,
     stream_fusion,
@@ -99,11 +101,29 @@ ACTIONS: dict[str, ModelSpec] = {
         RESNET_ROWS[:6],
     ),
     "toy_detector": ModelSpec(
-        action_detector.ToyDetector,
+        action_detector.toy_detector,
         "toy: two frame rates and a region head",
         (10, 48, 48),
         DETECTOR_INPUT,
         action_detector.BOX_INPUTS,
         6,
     ),
+}
+
+
+def _with_bank(name: str, kind: feature_bank.Kind) -> ModelSpec:
+    """A detector that looks at the whole video's features besides its own."""
+    spec = ACTIONS[name]
+    title = f"{spec.title}, {kind} of a long-term feature bank"
+    return dataclasses.replace(spec, build=partial(BANK_BUILDERS[name], bank=kind), title=title)
+
+
+BANK_BUILDERS = {
+    "slowfast_ava": action_detector.slowfast_detector,
+    "toy_detector": action_detector.toy_detector,
+}
+ACTIONS |= {
+    f"{name}_{kind}": _with_bank(name, kind)
+    for name in BANK_BUILDERS
+    for kind in feature_bank.KINDS
 }

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rcvd.errors import UserError
 from rcvd.recognition.networks.rgbd import COLOURS, Rgbd, first_layer
 from rcvd.recognition.registry import find
+from rcvd.store import writing
 from rcvd.weights import load_checkpoint, load_into
 
 MMACTION_HEAD = "cls_head.fc_cls"
@@ -130,6 +131,5 @@ def head_name(network: nn.Module) -> str:
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """The network's state_dict, read back by `load_weights`."""
-    part = path.with_name(path.name + ".part")
-    torch.save({key: value.cpu() for key, value in network.state_dict().items()}, part)
-    part.replace(path)
+    with writing(path) as part:
+        torch.save({key: value.cpu() for key, value in network.state_dict().items()}, part)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from rcvd.errors import UserError
+from rcvd.errors import unknown
 from rcvd.recognition.action_registry import ACTIONS, FUSED
 from rcvd.recognition.model_spec import (
     I3D_ROWS,
@@ -216,7 +216,7 @@ def find(name: str) -> ModelSpec:
         UserError: no such network.
     """
     if name not in MODELS:
-        raise UserError(f"{name}: no such network; there are {', '.join(sorted(MODELS))}")
+        raise unknown("network", name, sorted(MODELS))
     return MODELS[name]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rcvd.errors import UserError
 from rcvd.recognition.data.loader import Batch, Loader
+from rcvd.store import writing
 
 logger = logging.getLogger(__name__)
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
@@ -161,10 +162,8 @@ class Training:
             "random": torch.get_rng_state(),
             "options": asdict(self.options),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        torch.save(state, part)
-        part.replace(path)
+        with writing(path) as part:
+            torch.save(state, part)
 
     def resume(self, path: Path) -> None:
         """Goes on where `save` was called: on the CPU to the bit as if never stopped.

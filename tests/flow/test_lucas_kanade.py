@@ -16,6 +16,8 @@ from rcvd.flow.lucas_kanade import (
     refine,
     resize_flow,
 )
+from rcvd.geometry.camera import pixel_centres
+from rcvd.geometry.warp import sample
 
 SIZE = (96, 136)
 
@@ -42,14 +44,20 @@ def test_agrees_with_opencvs_tracker(affine_pair: Callable) -> None:
     assert 0 < error.mean() <= 1.2 * (theirs - exact)[keep].norm(dim=-1).mean()
 
 
-def test_iterations_bring_it_nearer(affine_pair: Callable) -> None:
-    rgb_i, rgb_j, truth = affine_pair(torch.eye(2), torch.tensor([1.7, -0.8]), SIZE)
-    errors = []
+@pytest.mark.parametrize("shift", [(1.0, 0.3), (1.7, -0.8), (-0.5, 2.3), (2.9, 0.0)])
+def test_iterations_bring_it_nearer(shift: tuple[float, float], affine_pair: Callable) -> None:
+    """The flow's error and what is left of the warped image both fall with every iteration."""
+    rgb_i, rgb_j, truth = affine_pair(torch.eye(2), torch.tensor(shift), SIZE)
+    errors, residuals = [], []
+    inner = (slice(None), slice(12, -12), slice(12, -12))
     for iterations in (1, 2, 4):
         options = LucasKanadeOptions(levels=1, iterations=iterations, smooth=1, step=3.0)
         flow = LucasKanadeFlow(torch.device("cpu"), options=options)(rgb_i, rgb_j)
-        errors.append(float((flow - truth).norm(dim=-1)[0, 12:-12, 12:-12].mean()))
+        errors.append(float((flow - truth).norm(dim=-1)[inner].mean()))
+        warped = sample(rgb_j, pixel_centres(SIZE) + flow)
+        residuals.append(float((warped - rgb_i).abs().mean(1)[inner].mean()))
     assert errors[0] > errors[1] > errors[2] > 0
+    assert residuals[0] > residuals[1] > residuals[2] > 0
 
 
 def test_colour_finds_what_grey_cannot_see(affine_pair: Callable) -> None:

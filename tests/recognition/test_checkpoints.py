@@ -143,5 +143,5 @@ def test_head_of_each_layout(name: str) -> None:
 
 
 def test_unknown_network() -> None:
-    with pytest.raises(UserError, match="no such network; there are c2d, c3d"):
+    with pytest.raises(UserError, match="no such network; did you mean 's3d'"):
         registry.find("x3d")

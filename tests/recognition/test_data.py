@@ -172,6 +172,7 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert [b.label.tolist() for b in short.batches()] == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker:UserWarning")
 def test_workers_change_nothing(tmp_path: Path) -> None:
     videos = [PackedVideo(str(k), k, frames(9, k)) for k in range(4)]
     pack(tmp_path / "s.h5", videos, quality=None)

@@ -1,4 +1,4 @@
-"""Spatio-temporal action detection: boxes cut out, the bank, tubes, AVA's files and measure."""
+"""Spatio-temporal action detection: boxes cut out, tubes, AVA's files and measure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from rcvd.errors import UserError
+from rcvd.masks.instances import make_instances
 from rcvd.recognition import registry
 from rcvd.recognition.detect import ava, on_scene
 from rcvd.recognition.detect.train import DetectorOptions, measure_detector, train_detector
-from rcvd.recognition.detect.tubes import KeyBoxes, link
+from rcvd.recognition.detect.tubes import KeyBoxes, Tube, link
 from rcvd.recognition.motion.programmes import ACTIONS, make_pairs
 from rcvd.recognition.networks.action_detector import (
     RoiHead,
@@ -19,7 +20,7 @@ from rcvd.recognition.networks.action_detector import (
     SlowFastDetector,
     ToyDetector,
 )
-from rcvd.recognition.networks.feature_bank import BankOperator, Kind, bank_window
+from rcvd.recognition.networks.feature_bank import BankOperator
 from rcvd.recognition.networks.resnet3d import Pathway
 from rcvd.recognition.networks.roi import box_iou, nms, roi_align
 from rcvd.recognition.networks.slowfast import SlowFastOptions
@@ -112,39 +113,6 @@ def test_maximum_over_constant_maps_is_global_pooling() -> None:
     torch.testing.assert_close(pooled, maps.mean((2, 3)))
 
 
-@pytest.mark.parametrize("kind", ["average", "max"])
-def test_pooled_bank_has_no_order_and_padding_is_absent(kind: Kind) -> None:
-    operator = BankOperator(6, kind, 8).eval()
-    short, bank = torch.rand(2, 6), torch.rand(2, 5, 6)
-    asked = operator(short, bank)
-    torch.testing.assert_close(operator(short, bank[:, torch.randperm(5)]), asked)
-    padded = torch.cat([bank, torch.zeros(2, 3, 6)], 1)
-    torch.testing.assert_close(operator(short, padded), asked)
-    assert not operator(short, torch.zeros(2, 3, 6)).any()
-
-
-def test_nonlocal_bank_starts_as_the_short_features_and_leaves_padding_out() -> None:
-    operator = BankOperator(6, "nonlocal", 8).eval()
-    short, bank = torch.rand(2, 6), torch.rand(2, 5, 6)
-    assert torch.equal(operator(short, bank), operator.reduce_short(short))
-    for name, parameter in operator.named_parameters():
-        if name.endswith("out.weight"):
-            nn.init.normal_(parameter)
-    asked = operator(short, bank)
-    assert not torch.allclose(asked, operator.reduce_short(short))
-    padded = torch.cat([bank, torch.zeros(2, 3, 6)], 1)
-    torch.testing.assert_close(operator(short, padded), asked)
-
-
-def test_bank_of_the_clip_alone_is_self_attention() -> None:
-    bank, frame = torch.rand(9, 6), torch.arange(9.0).repeat_interleave(1)
-    window = bank_window(bank, frame, 4.0, 0.0, 3)
-    assert torch.equal(window[0], bank[4])
-    assert not window[1:].any()
-    wide = bank_window(bank, frame, 4.0, 2.0, 20)
-    assert int(wide.any(1).sum()) == 5
-
-
 def key(frame: int, *boxes: tuple[float, ...], scores: list[list[float]] | None = None) -> KeyBoxes:
     given = torch.tensor(scores if scores else [[0.5, 0.5]] * len(boxes))
     return KeyBoxes(frame, torch.tensor(boxes), given, (-1,) * len(boxes))
@@ -233,6 +201,38 @@ def test_detector_runs_on_a_scene_of_the_real_pipeline(demo_scene: Path, tmp_pat
     assert line.startswith("tube 0: frames 2 to ")
     with pytest.raises(UserError, match="give 1 or more"):
         on_scene.key_frames(10, 0)
+
+
+def test_a_tube_is_drawn_between_its_key_frames_and_nowhere_else() -> None:
+    boxes = {4: torch.tensor([2.0, 20, 12, 40]), 8: torch.tensor([22.0, 20, 32, 40])}
+    tube = Tube(boxes, torch.tensor([0.2, 0.7]))
+    assert on_scene.box_at(tube, 3) is None
+    assert on_scene.box_at(tube, 9) is None
+    middle = on_scene.box_at(tube, 5)
+    assert middle is not None
+    assert middle.tolist() == [7, 20, 17, 40]
+    black = torch.zeros(3, 48, 64)
+    drawn = on_scene.draw_tubes(black, [tube], 6, ("sits", "stands"))
+    assert drawn[39, 13:21].max() > 100  # the lower edge
+    assert not drawn[41:].any()
+    assert not on_scene.draw_tubes(black, [tube], 20, ()).any()
+
+
+def test_who_sits_still_acts_as_well(demo_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person that a detector named has a box without moving; a parked car has none."""
+    scene = Scene.load(demo_scene)
+    h, w = scene.size
+    masks = torch.zeros(4, h, w, dtype=torch.bool)
+    for n in range(4):
+        masks[n, 10:50, 40 * n + 2 : 40 * n + 32] = True
+    found = make_instances(masks, ("person", "car", "moves", "person"), torch.ones(4))
+    found.moving[2] = True
+    found.masks[3], found.boxes[3] = False, torch.tensor([1.0, 1.0, 4.0, 4.0])  # too small
+    found.tracks[:] = torch.tensor([5, 6, 7, 8])
+    monkeypatch.setattr(Scene, "instances", lambda _self, _k: found)
+    boxes, tracks = on_scene.scene_boxes(scene, 0)
+    assert tracks == (5, 7)
+    assert boxes.tolist() == [[2, 10, 32, 50], [82, 10, 112, 50]]
 
 
 @pytest.mark.slow

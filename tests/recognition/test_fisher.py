@@ -5,7 +5,7 @@ import torch
 
 from rcvd.errors import UserError
 from rcvd.recognition.svm import fit_svm
-from rcvd.recognition.trajectories.fisher import COST, FisherOptions, fit_fisher
+from rcvd.recognition.trajectories.fisher import COST, FisherEncoder, FisherOptions, fit_fisher
 
 OPTIONS = FisherOptions(gaussians=3, keep=0.5)
 
@@ -25,14 +25,31 @@ def test_length_and_norm() -> None:
     assert not encoder.encode(torch.zeros(0, 8)).any()
 
 
+def drawn(encoder: FisherEncoder, n: int) -> torch.Tensor:
+    """Samples of the encoder's own mixture, as descriptors."""
+    which = torch.multinomial(encoder.weight, n, replacement=True)
+    z = encoder.mean[which] + encoder.sigma[which] * torch.randn(n, encoder.mean.shape[1])
+    return z @ encoder.axes + encoder.centre
+
+
 def test_samples_of_the_mixture_itself_pull_nowhere() -> None:
     torch.manual_seed(0)
     x = clusters(6000)
     encoder = fit_fisher(x, OPTIONS)
-    own = encoder.gradients(x).abs().max()
     other = encoder.gradients(clusters(600, 1.0)).abs().max()
-    assert own < 0.05
-    assert other > 10 * own
+    for sample in (x, drawn(encoder, 20000)):
+        own = encoder.gradients(sample).abs().max()
+        assert own < 0.05
+        assert other > 10 * own
+
+
+def test_shares_are_the_mixtures_posteriors() -> None:
+    torch.manual_seed(0)
+    encoder = fit_fisher(clusters(600), OPTIONS)
+    z = torch.randn(7, encoder.mean.shape[1], dtype=torch.float64)
+    normal = torch.distributions.Normal(encoder.mean, encoder.sigma)
+    density = normal.log_prob(z[:, None]).sum(2).exp() * encoder.weight
+    torch.testing.assert_close(encoder.shares(z), density / density.sum(1, keepdim=True))
 
 
 def test_a_linear_machine_tells_sets_apart() -> None:

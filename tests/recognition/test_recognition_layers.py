@@ -25,7 +25,7 @@ def test_networks_and_motion_import_nothing_above_geometry() -> None:
 def test_reconstruction_does_not_import_recognition() -> None:
     code = (
         "import sys, rcvd.pipeline, rcvd.cli\n"
-        "print([m for m in sys.modules if m.startswith('rcvd.recognition') or m == 'h5py'])"
+        "print([m for m in sys.modules if m.startswith(('rcvd.recognition', 'h5py', 'sklearn'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

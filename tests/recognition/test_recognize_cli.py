@@ -116,7 +116,7 @@ def test_predict_and_features_of_a_scene_whose_video_is_gone(
     shares = [float(line.split()[0]) for line in said.splitlines()]
     assert len(shares) == 5
     assert shares == sorted(shares, reverse=True)
-    out = tmp_path / "f.npy"
+    out = tmp_path / "new" / "f.npy"
     call(
         capsys, "features", flow_scene, "-m", "ji3d", "--demo", "--layer", "c6", "-o", out,
         "--views", "3x1", "--device", "cpu",

@@ -194,7 +194,7 @@ def test_every_network_runs_and_its_table_adds_up(name: str) -> None:
     assert whole.size[-1] == spec.classes
     assert whole.parameters == parameters(network) > 0
     total = sum(row.macs for row in rows)
-    if name in {"nonlocal", "toy_nonlocal", "vit"}:
+    if name.endswith("nonlocal") or name == "vit":
         assert 0 < total < whole.macs  # attention multiplies outside of leaves
     else:
         assert total == whole.macs

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from rcvd.errors import UserError
+from rcvd.store import writing
 
 FLOW_STEP = 1 / 64  # pixels
 VERSION = 1
@@ -64,9 +65,8 @@ def pack(path: Path, videos: Iterable[PackedVideo], quality: int | None = 95) ->
 
     The file appears under its name only when it is complete.
     """
-    part = path.with_name(path.name + ".part")
     count = 0
-    with load_h5py().File(part, "w") as file:
+    with writing(path) as part, load_h5py().File(part, "w") as file:
         file.attrs["version"] = VERSION
         for video in videos:
             group = file.create_group(f"{count:08d}")
@@ -76,7 +76,6 @@ def pack(path: Path, videos: Iterable[PackedVideo], quality: int | None = 95) ->
             if flow:
                 group.create_dataset("flow", data=np.stack(flow), chunks=(1, *flow[0].shape))
             count += 1
-    part.replace(path)
     return count
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from rcvd.errors import UserError
 from rcvd.recognition.metrics import average_precision
 from rcvd.recognition.networks.roi import box_iou
+from rcvd.store import writing
 
 COLUMNS = "video, timestamp, x1, y1, x2, y2, action[, score or person]"
 
@@ -60,13 +61,11 @@ def read_ava(path: Path, scored: bool = False) -> list[ActionBox]:
 
 def write_ava(path: Path, rows: Iterable[ActionBox]) -> None:
     """Detections as AVA's evaluation reads them; the last column is the score."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as stream:
+    with writing(path) as part, part.open("w", newline="") as stream:
         writer = csv.writer(stream)
         for row in rows:
             box = [f"{x:.4f}" for x in row.box]
             writer.writerow([row.video, f"{row.time:g}", *box, row.action, f"{row.score:.4f}"])
-    part.replace(path)
 
 
 def _hits(

@@ -1,4 +1,4 @@
-"""An action detector on a scene folder: boxes of its moving things, scored and joined to tubes."""
+"""An action detector on a scene folder: boxes of who may act, scored and joined to tubes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from rcvd.recognition.networks.action_detector import BoxNetwork
 from rcvd.recognition.networks.feature_bank import bank_window
 from rcvd.recognition.preprocessing import resize_clip, short_side_size
 from rcvd.recognition.sources import SceneFrames
+from rcvd.recognition.visualise.pictures import Picture, colour_of, draw_box, to_bytes
 from rcvd.scene import Scene
 
 MIN_SHARE = 0.002  # of the image: smaller things are left alone
+PERSON = "person"
 BANK_ENTRIES = 60  # of the long-term feature bank that one box sees
 
 
@@ -32,11 +34,15 @@ class _Seen:
 
 
 def scene_boxes(scene: Scene, k: int) -> tuple[Float[Tensor, "n 4"], tuple[int, ...]]:
-    """x0, y0, x1, y1 of the moving things of frame k in pixels, and their track numbers."""
+    """x0, y0, x1, y1 of who may act in frame k in pixels, and their track numbers.
+
+    What moves, and what a detector of the masks stage named a person: one who sits acts as well.
+    """
     found = scene.instances(k)
     h, w = scene.size
     large = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1) >= MIN_SHARE * h * w
-    chosen = (large & found.moving).nonzero()[:, 0]
+    person = torch.tensor([label == PERSON for label in found.labels], dtype=torch.bool)
+    chosen = (large & (found.moving | person)).nonzero()[:, 0]
     return found.boxes[chosen], tuple(found.tracks[chosen].tolist())
 
 
@@ -73,7 +79,7 @@ def _look(
 def detect_actions(
     scene: Scene, network: BoxNetwork, spec: ModelSpec, every: int = 4
 ) -> list[KeyBoxes]:
-    """Probabilities of every action for the moving things of every `every`-th frame.
+    """Probabilities of every action for who may act in every `every`-th frame.
 
     The clip around a key frame stands still at the ends of the video. A network with a long-term
     feature bank sees the whole scene's boxes around each key frame.
@@ -107,9 +113,35 @@ def as_ava(scene: Scene, frames: Sequence[KeyBoxes], least: float) -> Iterator[A
             yield ActionBox(scene.root.name, time, (x0, y0, x1, y1), k + 1, score, key.track[n])
 
 
+def action_of(tube: Tube, names: Sequence[str]) -> str:
+    """Its most likely action and how likely."""
+    name = names[tube.action] if names else f"action {tube.action + 1}"
+    return f"{name} {float(tube.scores[tube.action]):.2f}"
+
+
 def tube_line(number: int, tube: Tube, names: Sequence[str]) -> str:
     """One line on a tube: when, and its most likely action."""
-    first, last = min(tube.boxes), max(tube.boxes)
-    name = names[tube.action] if names else f"action {tube.action + 1}"
-    share = float(tube.scores[tube.action])
-    return f"tube {number}: frames {first} to {last}, {name} {share:.2f}"
+    return f"tube {number}: frames {min(tube.boxes)} to {max(tube.boxes)}, {action_of(tube, names)}"
+
+
+def box_at(tube: Tube, frame: int) -> Float[Tensor, "4"] | None:
+    """Where a tube is, on a straight way between its key frames; None before and after them."""
+    before = [k for k in tube.boxes if k <= frame]
+    after = [k for k in tube.boxes if k >= frame]
+    if not before or not after:
+        return None
+    a, b = max(before), min(after)
+    share = (frame - a) / max(b - a, 1)
+    return (1 - share) * tube.boxes[a] + share * tube.boxes[b]
+
+
+def draw_tubes(
+    rgb: Float[Tensor, "3 h w"], tubes: Sequence[Tube], frame: int, names: Sequence[str]
+) -> Picture:
+    """The picture with box and action of every tube."""
+    picture = to_bytes(rgb)
+    for number, tube in enumerate(tubes):
+        box = box_at(tube, frame)
+        if box is not None:
+            draw_box(picture, box, action_of(tube, names), colour_of(number))
+    return picture

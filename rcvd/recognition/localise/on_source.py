@@ -15,6 +15,7 @@ from rcvd.recognition.model_spec import ModelSpec
 from rcvd.recognition.networks.clip_rnn import ClipRnn
 from rcvd.recognition.preprocessing import resize_clip, short_side_size
 from rcvd.recognition.sources import ClipSource
+from rcvd.store import write_json, writing
 
 
 @torch.no_grad()
@@ -73,6 +74,5 @@ def write_activitynet(path: Path, found: Sequence[Segment], names: Sequence[str]
         label = names[s.label] if names else str(s.label)
         row = {"label": label, "score": round(s.score, 4), "segment": [s.start, s.end]}
         results.setdefault(s.video, []).append(row)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"version": "VERSION 1.3", "results": results}, indent=1) + "\n")
-    part.replace(path)
+    with writing(path) as part:
+        write_json(part, {"version": "VERSION 1.3", "results": results})

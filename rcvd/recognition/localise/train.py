@@ -7,18 +7,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rcvd.recognition.localise.montes import to_segments
+from rcvd.recognition.localise.proposed import proposed_segments
 from rcvd.recognition.localise.segments import Segment, runs, segment_map
 from rcvd.recognition.motion.programmes import ACTIONS, STILL, make_actions, make_untrimmed
 from rcvd.recognition.networks.clip_rnn import ClipRnn, toy_rnn
 from rcvd.recognition.networks.proposals import ProposalNetwork, assign, encode, propose
-from rcvd.recognition.networks.spans import span_nms
 from rcvd.recognition.preprocessing import MOTION_INPUT
 from rcvd.recognition.train import rate_factor
 
 TEST_SEED, VIDEO_SEED = 10**7, 5 * 10**6
 BATCH = 10  # videos, of features
-SAME = 0.3  # IoU from which two segments of one action are the same
-LEAST = 0.1  # probability below which a segment is not worth a line
 SCALES = (2, 3, 4, 6)  # clips of 8 frames: actions last 16 to 40 frames
 
 
@@ -187,21 +185,3 @@ def _loss(network: ProposalNetwork, video: FeatureVideo) -> Tensor:
         given = assign(spans, true)
         target = torch.where(given.positive, label[given.which], network.background)
     return loss + nn.functional.cross_entropy(network.classes(video.features, spans), target)
-
-
-@torch.no_grad()
-def proposed_segments(
-    network: ProposalNetwork, features: Float[Tensor, "n d"], clip_seconds: float, video: str = ""
-) -> list[Segment]:
-    """Segments in seconds; their score is the probability of their action."""
-    clips = len(features)
-    score, offsets = (x[0] for x in network(features[None]))
-    spans = propose(score, offsets, network.anchors(clips), clips)
-    share = network.classes(features, spans).softmax(1)[:, :-1]
-    found = []
-    for label in range(share.shape[1]):
-        kept = span_nms(spans, share[:, label], SAME)
-        for (a, b), worth in zip(spans[kept].tolist(), share[kept, label].tolist(), strict=True):
-            if worth > LEAST:
-                found.append(Segment(a * clip_seconds, b * clip_seconds, label, worth, video))
-    return found

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rcvd.recognition.networks.feature_bank import BankOperator
+from rcvd.recognition.networks.feature_bank import BankOperator, Kind
 from rcvd.recognition.networks.resnet3d import Pathway, ResBlock, ResNet3d, Stage
 from rcvd.recognition.networks.roi import roi_align
 from rcvd.recognition.networks.slowfast import SlowFast, SlowFastOptions
@@ -19,13 +19,14 @@ from rcvd.recognition.networks.toy_slowfast import ToySlowFast
 AVA_CLASSES = 80
 ROI = 7
 BOX_INPUTS = ("rgb", "boxes", "clip")  # forward's arguments
+BANK_WIDTH, TOY_WIDTH, TOY_BANK_WIDTH = 512, 16, 32
 
 
 class RoiHead(nn.Module):
     """RoIAlign on maps averaged over time, spatial maximum, dropout, linear.
 
     The centre frame's box stands for the whole clip. bank: what the head looks up in a long-term
-    feature bank, none without.
+    feature bank, none without; a box that is given no bank looks at itself.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class RoiHead(nn.Module):
     def forward(
         self, seen: Float[Tensor, "n d"], bank: Float[Tensor, "n m d"] | None = None
     ) -> Float[Tensor, "n k"]:
-        if self.bank is not None and bank is not None:
-            seen = torch.cat([seen, self.bank(seen, bank)], 1)
+        if self.bank is not None:
+            alone = seen[:, None] if bank is None else bank
+            seen = torch.cat([seen, self.bank(seen, alone)], 1)
         return self.proj(self.dropout(seen))
 
 
@@ -154,7 +156,9 @@ class SlowDetector(BoxNetwork):
 class ToyDetector(BoxNetwork):
     """The toy SlowFast at a quarter of the resolution."""
 
-    def __init__(self, classes: int, width: int = 16, bank: BankOperator | None = None) -> None:
+    def __init__(
+        self, classes: int, width: int = TOY_WIDTH, bank: BankOperator | None = None
+    ) -> None:
         super().__init__()
         self.trunk = ToySlowFast(classes, width, norm="bn")
         self.proj = RoiHead(self.trunk.fc.in_features, classes, 0.0, bank)
@@ -169,11 +173,21 @@ class ToyDetector(BoxNetwork):
         return torch.cat([slow.mean(2), fast.mean(2)], 1)
 
 
-def slowfast_detector(classes: int = AVA_CLASSES) -> SlowFastDetector:
-    """SlowFast R50 8x8 for AVA: 32 frames, alpha 4."""
-    return SlowFastDetector(SlowFastOptions(alpha=4, lateral=7), classes)
+def slowfast_detector(classes: int = AVA_CLASSES, bank: Kind | None = None) -> SlowFastDetector:
+    """SlowFast R50 8x8 for AVA: 32 frames, alpha 4. bank: looks at the whole video besides."""
+    options = SlowFastOptions(alpha=4, lateral=7)
+    features = (options.width + options.width // options.beta_inverse) << 5
+    operator = BankOperator(features, bank, BANK_WIDTH) if bank else None
+    return SlowFastDetector(options, classes, operator)
 
 
 def slow_detector(classes: int = AVA_CLASSES) -> SlowDetector:
     """The slow pathway R50 for AVA."""
     return SlowDetector(None, classes)
+
+
+def toy_detector(classes: int, bank: Kind | None = None) -> ToyDetector:
+    """The toy detector, with a bank or without."""
+    features = ToyDetector(classes).head.proj.in_features
+    operator = BankOperator(features, bank, TOY_BANK_WIDTH) if bank else None
+    return ToyDetector(classes, TOY_WIDTH, operator)

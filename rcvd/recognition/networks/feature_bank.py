@@ -6,7 +6,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from rcvd.errors import UserError
+
 Kind = Literal["average", "max", "nonlocal"]
+KINDS: tuple[Kind, ...] = ("average", "max", "nonlocal")
+
+
+def bank_named(name: str) -> Kind:
+    """Raises UserError: there is no such look at a bank."""
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise UserError(f"bank '{name}': choose {', '.join(KINDS)}")
 
 
 class _Layer(nn.Module):

@@ -48,7 +48,9 @@ class ProposalNetwork(nn.Module):
         context: bool = True,
     ) -> None:
         super().__init__()
-        self.scales, self.background = scales, actions
+        self.features, self.scales, self.background = features, scales, actions
+        self.scale: Tensor  # as the weights' file tells it
+        self.register_buffer("scale", torch.tensor(scales))
         self.towers = nn.ModuleList(Tower(features, width, s, context) for s in scales)
         self.heads = nn.ModuleList(nn.Conv1d(width, 3, 1) for _ in scales)
         self.classify = nn.Sequential(

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.arrays import read_npz
+from rcvd.errors import UserError
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.warp import sample
 from rcvd.items import frame_name, write_mask
@@ -130,6 +132,18 @@ def refined_masks(
 def _by_track(found: Instances) -> Mapping[int, Mask]:
     tracks = found.tracks.tolist()
     return {t: found.masks[[n for n, u in enumerate(tracks) if u == t]].any(0) for t in tracks}
+
+
+def true_masks(path: Path, scene: Scene) -> Bool[Tensor, "t h w"]:
+    """The array `moving` of an .npz, as `rcvd demo` writes it.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another clip.
+    """
+    moving = torch.from_numpy(read_npz(path, ("moving",))["moving"])
+    if moving.shape != (scene.n_frames, *scene.size):
+        raise UserError(f"{path}: masks of shape {tuple(moving.shape)} are not this scene's")
+    return moving
 
 
 def mask_iou(found: Sequence[Mask], true: Bool[Tensor, "t h w"]) -> float:

@@ -21,6 +21,7 @@ from rcvd.recognition.track.world_tracks import (
     velocities,
     world_point,
 )
+from rcvd.recognition.visualise.pictures import colour_of, draw_box, to_bytes
 from rcvd.scene import Scene
 from rcvd.store import write_json, writing
 
@@ -124,30 +125,20 @@ def read_tracks(folder: Path) -> list[dict[str, Any]]:
     return json.loads((folder / TRACKS).read_text())["tracks"]
 
 
-def colour_of(number: int) -> tuple[int, int, int]:
-    """RGB of a track, the same in every frame and far from its neighbours'."""
-    hsv = np.array([[[number * 67 % 180, 220, 255]]], np.uint8)
-    r, g, b = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].tolist()
-    return r, g, b
-
-
 def draw_tracks(
     rgb: Float[Tensor, "3 h w"], made: Sequence[WorldTrack], frame: int
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The picture with box, number and speed of each track, and where its box came from."""
-    picture = np.ascontiguousarray((rgb * 255).round().byte().permute(1, 2, 0).numpy())
+    picture = to_bytes(rgb)
     for one in made:
         track = one.track
         if frame not in track.frames:
             continue
         n, colour = track.frames.index(frame), colour_of(track.number)
-        x0, y0, x1, y1 = (int(v) for v in track.box[n].round().tolist())
-        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, 1, cv2.LINE_AA)
         way = np.array([((b[:2] + b[2:]) / 2).tolist() for b in track.box[: n + 1]])
         line = (way * 16).round().astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(picture, [line], False, colour, 1, cv2.LINE_AA, shift=4)
         speed = float(one.velocity[n].norm())
         text = f"{track.number}" + (f" {speed:.2f}/s" if np.isfinite(speed) else "")
-        at = (max(x0 + 2, 0), max(y0 + 12, 12))
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+        draw_box(picture, track.box[n], text, colour)
     return picture

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rcvd.errors import UserError
@@ -31,6 +31,7 @@ from rcvd.recognition.trajectories.tdd import (
     normalise_spacetime,
     pool_trajectories,
 )
+from rcvd.recognition.visualise.pictures import Picture, to_bytes
 from rcvd.scene import Scene
 from rcvd.store import writing
 
@@ -132,11 +133,9 @@ def write_motion(path: Path, made: ClipMotion) -> None:
         np.savez_compressed(stream, **made_arrays)
 
 
-def draw_trajectories(
-    rgb: Float[Tensor, "3 h w"], found: Trajectories, frame: int
-) -> UInt8[np.ndarray, "h w 3"]:
+def draw_trajectories(rgb: Float[Tensor, "3 h w"], found: Trajectories, frame: int) -> Picture:
     """The picture with every trajectory that is alive in it, up to now; the head is red."""
-    picture = np.ascontiguousarray((rgb * 255).round().byte().permute(1, 2, 0).numpy())
+    picture = to_bytes(rgb)
     for start, way in zip(found.start.tolist(), found.xy, strict=True):
         age = frame - start
         if not 0 <= age < len(way):

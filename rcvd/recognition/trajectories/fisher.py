@@ -1,11 +1,10 @@
 """Fisher vectors: how a set of descriptors differs from what a mixture of Gaussians expects.
 
 Perronnin, Sanchez, Mensink, "Improving the Fisher kernel for large-scale image classification",
-ECCV 2010. PCA, the mixture and the classifier are scikit-learn's.
+ECCV 2010. PCA and the mixture are fitted by scikit-learn.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,10 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-
-if TYPE_CHECKING:
-    from sklearn.decomposition import PCA
-    from sklearn.mixture import GaussianMixture
 
 COST = 100.0  # of the linear SVM on Fisher vectors, as in the paper
 ENOUGH = 10  # descriptors a Gaussian needs
@@ -35,31 +30,39 @@ class FisherOptions:
 
 @dataclass(frozen=True)
 class FisherEncoder:
-    """PCA to D dimensions and a mixture of K diagonal Gaussians; a set becomes 2 K D numbers."""
+    """PCA to D dimensions and a mixture of K diagonal Gaussians; a set becomes 2 K D numbers.
 
-    pca: "PCA"
-    mixture: "GaussianMixture"
+    centre, axes: of PCA. weight, mean, sigma: of the Gaussians, sigma their deviations.
+    """
+
+    centre: Float[Tensor, "d0"]
+    axes: Float[Tensor, "d d0"]
+    weight: Float[Tensor, "k"]
+    mean: Float[Tensor, "k d"]
+    sigma: Float[Tensor, "k d"]
 
     @property
     def length(self) -> int:
-        k, d = np.asarray(self.mixture.means_).shape
-        return 2 * k * d
+        return 2 * self.mean.numel()
+
+    def shares(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """How much each Gaussian has of each projected descriptor; rows sum to 1."""
+        sure = self.sigma**-2
+        spread = z.square() @ sure.T - 2 * z @ (self.mean * sure).T + (self.mean**2 * sure).sum(1)
+        return (self.weight.log() - self.sigma.log().sum(1) - spread / 2).softmax(1)
 
     def gradients(self, x: Float[Tensor, "n d0"]) -> Float[Tensor, "two k d"]:
         """Mean over the set of the log-likelihood's derivatives by means and deviations, scaled by
         the inverse root of the Fisher information; near 0 for samples of the mixture itself.
         """
-        z = self.pca.transform(x.double().numpy())
-        w, mean = np.asarray(self.mixture.weights_), np.asarray(self.mixture.means_)
-        sigma = np.sqrt(np.asarray(self.mixture.covariances_))
-        share = self.mixture.predict_proba(z)  # n k
-        n, total = len(z), share.sum(0)[:, None]
-        first, second = share.T @ z, share.T @ (z * z)
+        z = (x.double() - self.centre) @ self.axes.T
+        share, n = self.shares(z), len(z)
+        total, first, second = share.sum(0)[:, None], share.T @ z, share.T @ (z * z)
+        mean, sigma = self.mean, self.sigma
         by_mean = (first - total * mean) / sigma
         by_sigma = (second - 2 * mean * first + total * mean**2) / sigma**2 - total
-        root = np.sqrt(w)[:, None]
-        stacked = np.stack([by_mean / (n * root), by_sigma / (n * root * np.sqrt(2))])
-        return torch.from_numpy(stacked)
+        root = n * self.weight.sqrt()[:, None]
+        return torch.stack([by_mean / root, by_sigma / (root * 2**0.5)])
 
     def encode(self, x: Float[Tensor, "n d0"]) -> Float[Tensor, "f"]:
         """2 K D numbers: signed roots, then unit length. Zeros for an empty set."""
@@ -100,4 +103,7 @@ def fit_fisher(x: Float[Tensor, "n d0"], options: FisherOptions | None = None) -
         max_iter=200,
         tol=1e-2,
     )
-    return FisherEncoder(pca, mixture.fit(pca.transform(values)))
+    mixture.fit(pca.transform(values))
+    sigma = np.sqrt(np.asarray(mixture.covariances_))
+    parts = (pca.mean_, pca.components_, mixture.weights_, mixture.means_, sigma)
+    return FisherEncoder(*(torch.from_numpy(np.asarray(part)) for part in parts))

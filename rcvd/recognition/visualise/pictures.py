@@ -1,4 +1,4 @@
-"""Optimised clips, first-layer filters and responses as pictures."""
+"""Optimised clips, first-layer filters, responses and boxes as pictures."""
 
 import cv2
 import numpy as np
@@ -15,8 +15,26 @@ HEAT = 0.55  # share of the heat colours where the response is strongest
 
 
 def to_bytes(rgb: Float[Tensor, "3 h w"]) -> Picture:
-    """RGB in [0, 1] as a picture."""
-    return (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    """RGB in [0, 1] as a picture, which can be drawn on."""
+    return (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    """RGB of a number, the same in every frame and far from its neighbours'."""
+    hsv = np.array([[[number * 67 % 180, 220, 255]]], np.uint8)
+    r, g, b = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+    return r, g, b
+
+
+def draw_box(
+    picture: Picture, box: Float[Tensor, "4"], text: str, colour: tuple[int, int, int]
+) -> None:
+    """A box x0 y0 x1 y1 and a few words in its corner, onto the picture."""
+    x0, y0, x1, y1 = (int(v) for v in box.round().tolist())
+    cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, 1, cv2.LINE_AA)
+    at = (max(x0 + 2, 0), max(y0 + 12, 12))
+    for ink, width in (((0, 0, 0), 3), (colour, 1)):  # outlined, to be read on anything
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, ink, width, cv2.LINE_AA)
 
 
 def appearance(x: Float[Tensor, "1 3 t h w"], expected: Preprocessing) -> Float[Tensor, "3 t h w"]:

@@ -23,6 +23,8 @@ from rcvd.recognition.track.siamfc import SiamFC
 from rcvd.recognition.track.siamfc_train import SiamOptions, train_siamfc
 from rcvd.recognition.track.siamfc_weights import load_siamfc, save_siamfc
 from rcvd.recognition.track.tracker import Tracker, follow
+from rcvd.recognition.track.world_tracks import is_whole
+from rcvd.synthetic.shots import make_sequence
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,17 @@ def test_sprites_of_another_seed_are_followed(trained: SiamFC) -> None:
     assert len(whole) == 4
     means = torch.stack([ious(trained, clip).mean() for clip in whole])
     assert 0.6 < means.mean() < 1.0
+
+
+def test_the_demo_clips_walker_is_followed_without_masks(trained: SiamFC) -> None:
+    walk = make_sequence("demo", 0, 16, (112, 192))
+    inner = [k for k in range(16) if is_whole(walk.moving[k]) and bool(walk.moving[k].any())]
+    frames = range(inner[0], inner[-1] + 1)
+    truth = torch.stack([mask_box(walk.moving[k]) for k in frames])
+    found = follow(trained, frames, lambda k: walk.rgb[k], truth[0])
+    boxes = torch.stack([seen.box for seen in found])
+    assert len(frames) > 8
+    assert 0.6 < box_iou(boxes, truth).diagonal()[1:].mean() < 1.0
 
 
 def test_a_still_video_keeps_the_box(trained: SiamFC) -> None:
