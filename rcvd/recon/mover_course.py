@@ -5,7 +5,8 @@ camera's own motion leaks into the mover's: it sways as the camera does. Between
 mover goes v + s w, v the camera's way and w the change of the vector from camera to mover at the
 factor 1. The factor is right where this, less a steady course, is unrelated to v: the sum of
 v (v + s w) is 0 (an instrumental variable: unlike least squares it holds whatever else w contains).
-The flow of a mover, its clothes being plain, is that of its outline, which shifts with its axis.
+The flow of a mover is partly that of its surface, partly that of its outline, which shifts with its
+axis.
 """
 
 import math
@@ -25,6 +26,7 @@ from rcvd.types import Cameras
 ROUNDS = 15
 KERNEL = 2.0  # median deviations at which a link loses its say
 SURFACE = math.pi / 4  # mean distance of a round thing's seen surface to its axis, in radii
+FOLLOWED = 0.5  # share of the way from surface to axis where the point lies that the flow follows
 TOLD = 2.0  # independent numbers that links over one stretch of frames tell of the factor
 
 
@@ -81,9 +83,9 @@ def course_depths(
 
 
 def _surface(mover: Mover, cameras: Cameras) -> float:
-    """Log depth of a mover's seen surface less that of its axis, were it round."""
+    """Log depth of a mover's seen surface, were it round, less that of what its flow follows."""
     radius = mover.width / 2 / float(cameras.intrinsics[mover.frame, 0])
-    return math.log(max(1 - SURFACE * radius, 0.5))
+    return math.log(max(1 - FOLLOWED * SURFACE * radius, 0.5))
 
 
 def _ways(

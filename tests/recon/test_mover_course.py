@@ -101,10 +101,10 @@ def test_few_frames_and_no_links_tell_nothing() -> None:
     assert course_depths(movers, [], depth, cameras, TIMES) == [None] * N
 
 
-def test_the_surface_of_a_thick_thing_is_nearer_than_its_axis() -> None:
+def test_the_surface_of_a_thick_thing_is_nearer_than_what_flow_follows() -> None:
     cameras = swaying()
     movers, links, depth, true = walk(cameras, straight(), 0.2, width=60.0)
     found = course_depths(movers, links, depth, cameras, TIMES)
     assert found[0] is not None
-    surface = math.log(1 - math.pi / 4 * 30 / FOCAL)
+    surface = math.log(1 - 0.5 * math.pi / 4 * 30 / FOCAL)
     assert found[0].log_depth - float(true[0]) == pytest.approx(surface, abs=1e-3)
