@@ -96,6 +96,8 @@ def _evaluate(request: Request) -> list[Result]:
     if not profiles:
         raise UserError(f"{request.root}: holds no ground truth to compare with")
     wanted = {p.id: choose_sequences(p, truths, request.sequences) for p in profiles}
+    listed = {t.name for chosen in wanted.values() for t in chosen}
+    truths = [t for t in truths if t.name in listed]
     scenes = request.scenes
     if scenes is None:
         scenes = request.out / "scenes"

@@ -92,6 +92,8 @@ def notes(result: Result) -> list[str]:
     ):
         if values:
             lines.append(f"{text}: {', '.join(f'{k} {v}' for k, v in values.items())}")
+    if result.profile == "davis":
+        lines.append("DAVIS labels objects, not motion: one that stands still counts all the same")
     if result.profile.startswith("A"):
         units = ", ".join(sorted({row.unit for row in result.rows}))
         lines.append(f"s&s-adam is a compatibility fit that depends on the unit; fed: {units}")

@@ -16,6 +16,7 @@ from rcvd import outputs
 from rcvd.cli import app
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
+from rcvd.evaluation import tables
 from rcvd.evaluation.davis import write_davis
 from rcvd.evaluation.other_rules import rule_consistency
 from rcvd.evaluation.sequence import TrueSequence
@@ -73,6 +74,7 @@ def test_davis_masks_need_no_truth_but_masks(tmp_path: Path) -> None:
     masks, consistency = evaluate_data(request)
     assert masks.failures == {"camel": ("no masks",)}
     assert masks.means["sequences"]["j"] == 0
+    assert any("objects, not motion" in line for line in tables.notes(masks))
     assert consistency.means["sequences"]["log_ratio_1"] < 1e-2
     assert "log_ratio_4_prior" not in consistency.means["sequences"]
 

@@ -11,9 +11,12 @@ from rcvd import evaluate as rim
 from rcvd.compare import compare
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
+from rcvd.evaluation.profiles import SINTEL_14, SINTEL_23
+from rcvd.evaluation.sequence import TrueSequence
 from rcvd.evaluation.sintel import write_sintel
 from rcvd.evaluation.tum_rgbd import read_tum_rgbd, write_tum_rgbd
 from rcvd.export.tum import write_tum
+from rcvd.outputs import output_path
 from tests.evaluation import exact
 
 NAMES = ("alley_1", "alley_2")
@@ -73,6 +76,24 @@ def test_a_sequence_outside_a_list_is_scored_by_the_profiles_that_have_it(tmp_pa
         evaluate_data(request(tmp_path, "sintel", sequences=("alley_1",), profiles=("P14",)))
     found = evaluate_data(request(tmp_path, "sintel", sequences=("alley_1",)))
     assert [r.profile for r in found] == ["A23", "C", "P18n", "D", "strict", "consistency"]
+
+
+def test_only_what_a_profile_lists_is_asked_for(tmp_path: Path) -> None:
+    scene = exact.make(3)
+    for name in SINTEL_23:
+        write_sintel(tmp_path / "data", name, scene.rgb, scene.z, scene.cameras)
+    exact.write_scene(tmp_path / "scenes/alley_2", scene, exact.predict(scene))
+    asked: list[str] = []
+
+    def noted(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
+        asked.append(truth.name)
+        return output_path(scenes, truth, only)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rim, "output_path", noted)
+        (p14,) = evaluate_data(request(tmp_path, "sintel", ("P14",)))
+    assert sorted(asked) == sorted(SINTEL_14)
+    assert len(p14.failures) == 13
 
 
 def test_places_that_cannot_be_written_are_one_line(tum: Path) -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from rcvd.errors import UserError
 from rcvd.evaluation.datasets import READERS
 from rcvd.evaluation.davis import read_davis, write_davis
+from rcvd.evaluation.profiles import PROFILES
+from rcvd.evaluation.results import choose_sequences
 from rcvd.evaluation.sintel import read_flo
 from rcvd.evaluation.tum_rgbd import read_tum_rgbd, write_tum_rgbd
 from tests.evaluation import exact
@@ -174,6 +176,8 @@ def test_kitti_depth_takes_the_first_110(tmp_path: Path) -> None:
     assert len(truth) == 110
     assert truth.depth is not None
     assert float(truth.depth(0)[0, 0]) == 3
+    with pytest.raises(UserError, match="A-kitti needs 13 sequences; not there: 2011_09_26"):
+        choose_sequences(PROFILES["A-kitti"], [truth])
 
 
 def test_seven_scenes(tmp_path: Path) -> None:
