@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.errors import UserError
-from rcvd.evaluate import commit
+from rcvd.evaluate import commit, make_folder
 from rcvd.evaluation import report, tables
 from rcvd.evaluation.comparison import as_truth
 from rcvd.evaluation.datasets import READERS
@@ -17,6 +17,7 @@ from rcvd.evaluation.profiles import PROFILES
 from rcvd.evaluation.results import Result, evaluate
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 from rcvd.outputs import with_run
+from rcvd.running import refusals
 
 PROFILES_COMPARED = ("strict", "consistency")
 
@@ -44,9 +45,17 @@ def compare(
     """
     if len(paths) < (1 if truth else 2):
         raise UserError("name at least two outputs, or one and --gt")
+    if len(formats) > len(paths):
+        raise UserError(f"{len(formats)} formats for {len(paths)} outputs: name one of each")
+    if out is not None:
+        make_folder(out)
     kinds = [*formats, *[None] * (len(paths) - len(formats))]
     poses = truth.cameras.world_from_cam if truth is not None and truth.cameras else None
-    systems = label([_read(p, k, poses) for p, k in zip(paths, kinds, strict=True)], paths)
+    read: list[Prediction] = []
+    for path, kind in zip(paths, kinds, strict=True):
+        read.append(_read(path, kind, poses))
+        poses = read[0].world_from_cam if truth is None else poses
+    systems = label(read, paths)
     reference, compared = truth, systems
     if reference is None:
         reference, compared = as_truth(systems[0]), systems[1:]
@@ -57,7 +66,8 @@ def compare(
         if chosen:
             results[name] = [_score(name, reference, system) for system in chosen]
     if out is not None:
-        _write(out, reference, results, systems)
+        with refusals(out):
+            _write(out, reference, results, systems)
     return Comparison(reference, results)
 
 
@@ -104,7 +114,6 @@ def _score(name: str, truth: TrueSequence, system: Prediction) -> Result:
 def _write(
     out: Path, truth: TrueSequence, results: dict[str, list[Result]], systems: list[Prediction]
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     every = [result for found in results.values() for result in found]
     (out / "comparison.json").write_text(tables.as_json(every))
     for name, found in results.items():

@@ -17,8 +17,17 @@ from rcvd.evaluation.datasets import READERS
 from rcvd.evaluation.profiles import DEFAULTS, PROFILES, Profile
 from rcvd.evaluation.results import Cache, Result, Row, choose_sequences, score_sequence, summarise
 from rcvd.evaluation.sequence import TrueSequence
-from rcvd.outputs import RunOptions, output_path, read_output, reconstruct_all, run_cost
+from rcvd.outputs import (
+    Output,
+    OutputError,
+    RunOptions,
+    output_path,
+    read_output,
+    reconstruct_all,
+    run_cost,
+)
 from rcvd.processes import Ended, apart
+from rcvd.running import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +66,38 @@ def evaluate_data(request: Request) -> list[Result]:
     """A result per profile; tables, JSON and plots are written to the request's `out`.
 
     Raises:
-        UserError: unknown data set or profile, wrong path, missing sequences, no output at all.
+        UserError: unknown data set or profile, wrong path, missing sequences, no output at all,
+            or tables that cannot be written.
     """
     if request.jobs < 1:
         raise UserError(f"{request.jobs} jobs at a time: at least 1")
+    with refusals(request.out):
+        make_folder(request.out)
+        return _evaluate(request)
+
+
+def make_folder(out: Path) -> None:
+    """The folder for tables and plots. Raises UserError where a file has its name."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _evaluate(request: Request) -> list[Result]:
     profiles = chosen_profiles(request)
     truths = read_truths(request)
     if request.profiles is None:
-        profiles = [p for p in profiles if any(p.applies(t) for t in truths)]
+        named = request.sequences is not None  # half a data set is refused, half a list is not
+        profiles = [
+            p
+            for p in profiles
+            if any(p.applies(t) and (p.lists(t.name) or not named) for t in truths)
+        ]
     if not profiles:
         raise UserError(f"{request.root}: holds no ground truth to compare with")
     wanted = {p.id: choose_sequences(p, truths, request.sequences) for p in profiles}
+    listed = {t.name for chosen in wanted.values() for t in chosen}
+    truths = [t for t in truths if t.name in listed]
     scenes = request.scenes
     if scenes is None:
         scenes = request.out / "scenes"
@@ -127,14 +157,23 @@ def score(work: Work) -> Scored:
     request, name, path, profiles = work
     truth = next(t for t in read_truths(request, name) if t.name == name)
     output = read_output(path, truth)
+    try:
+        rows = _rows(truth, output, profiles)
+        if output.prediction is not None:
+            report.write_sequence(request.out, truth, output.prediction, rows)
+    except OutputError as error:
+        logger.warning("%s", error)
+        output = Output(path, reason=f"no output: {error}")
+        rows = _rows(truth, output, profiles)
+    return Scored(rows, output.prediction.system if output.prediction else None)
+
+
+def _rows(truth: TrueSequence, output: Output, profiles: Sequence[str]) -> tuple[Row, ...]:
     cache: Cache = {}
-    rows = [
+    return tuple(
         score_sequence(PROFILES[p], truth, output.prediction, cache, output.reason)
         for p in profiles
-    ]
-    if output.prediction is not None:
-        report.write_sequence(request.out, truth, output.prediction, rows)
-    return Scored(tuple(rows), output.prediction.system if output.prediction else None)
+    )
 
 
 def chosen_profiles(request: Request) -> list[Profile]:
@@ -191,15 +230,17 @@ def provenance(request: Request, outputs: Sequence[Path]) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The source's git commit, `unknown` for an installed package."""
-    here = Path(__file__).parent
+    """The source's git commit, with -dirty where files differ from it; `unknown` for an installed
+    package, which may lie in another project's repository.
+    """
+    here = Path(__file__)
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        _git(here, "ls-files", "--error-unmatch", here.name)
+        return _git(here, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip()
+
+
+def _git(here: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(here.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,10 +1,10 @@
 """Outputs of a data set's sequences: reconstructed where asked, found, and read for scoring."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rcvd.errors import UserError
 from rcvd.evaluation.importers.formats import read_prediction
@@ -14,6 +14,8 @@ from rcvd.scene import Scene
 from rcvd.store import Store
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KILLED = "its process was killed, most likely for want of memory; try fewer --jobs"
 
@@ -27,6 +29,10 @@ class RunOptions:
     overrides: Mapping[str, Any] | None = None
 
 
+class OutputError(UserError):
+    """A file of a system's output cannot be read; its text names the file."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a system left for one sequence. reason: why there is no prediction."""
@@ -38,7 +44,8 @@ class Output:
 
 def output_path(scenes: Path, truth: TrueSequence, only: bool) -> Path | None:
     """Where a sequence's output lies: a folder or file of its name, or `scenes` itself."""
-    for path in (scenes / truth.name, *sorted(scenes.glob(f"{truth.name}[._]*.*"))):
+    named = (*sorted(scenes.glob(f"{truth.name}.*")), *sorted(scenes.glob(f"{truth.name}_*.*")))
+    for path in (scenes / truth.name, *named):
         if path.exists():
             return path
     return scenes if only and scenes.exists() else None
@@ -48,17 +55,40 @@ def read_output(path: Path | None, truth: TrueSequence) -> Output:
     """A system's output; ours with its moving masks and flow.
 
     One that cannot be read, or whose frames do not correspond to the truth's, is logged: the
-    sequence then counts as failed, for this reason.
+    sequence then counts as failed, for this reason. Files that are read later raise OutputError.
     """
     if path is None:
         return Output(None)
+    poses = None if truth.cameras is None else truth.cameras.world_from_cam
     try:
-        prediction = with_run(read_prediction(path), path)
+        prediction = _guarded(with_run(read_prediction(path, reference=poses), path))
         associate(truth, prediction)
     except UserError as error:
         logger.warning("%s", error)
         return Output(path, reason=f"no output: {error}")
     return Output(path, prediction)
+
+
+def _guarded(prediction: Prediction) -> Prediction:
+    """With readers that raise OutputError."""
+    return replace(
+        prediction,
+        depth=_reader(prediction.depth),
+        prior=_reader(prediction.prior),
+        moving=_reader(prediction.moving),
+        flow=_reader(prediction.flow),
+    )
+
+
+def _reader(read: Callable[[int], T] | None) -> Callable[[int], T] | None:
+    def guarded(frame: int) -> T:
+        assert read is not None
+        try:
+            return read(frame)
+        except UserError as error:
+            raise OutputError(str(error)) from error
+
+    return None if read is None else guarded
 
 
 def with_run(prediction: Prediction, path: Path) -> Prediction:

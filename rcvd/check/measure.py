@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rcvd.check.blur import blur_sigma
 from rcvd.check.measures import BINS, PIXEL_RANGE, RATIO_RANGE, Measures, from_document
+from rcvd.check.over_time import over_time
 from rcvd.errors import UserError
 from rcvd.flow.consistency import landing
 from rcvd.geometry.residual_flow import camera_flow
@@ -87,6 +88,7 @@ def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
         hfov=math.degrees(2 * math.atan(scene.size[1] / 2 / focal)),
         focal_known=bool(solve["focal_known"]),
         focal_std=float(solve["focal_std_share"]),
+        over_time=over_time(scene),
         pixel_counts=tuple(found.pixel_counts.long().tolist()),
         ratio_counts=tuple(found.ratio_counts.long().tolist()),
     )

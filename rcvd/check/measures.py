@@ -24,6 +24,7 @@ class Measures:
     moving: share of the pixels. blur_px: sigma of a Gaussian that would blur the picture alike.
     log_scale: of the depth prior, as the solver found it. far_end: standard deviation of the last
     camera's centre as a share of the path. hfov: degrees across the picture.
+    over_time: agreement of still pixels with other frames and flicker, see `rcvd.check.over_time`.
     pixel_counts, ratio_counts: histograms of reprojection and depth ratio over PIXEL_RANGE and
     RATIO_RANGE.
     """
@@ -47,6 +48,7 @@ class Measures:
     hfov: float
     focal_known: bool
     focal_std: float
+    over_time: Mapping[str, float | None]
     pixel_counts: tuple[int, ...]
     ratio_counts: tuple[int, ...]
 

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
+
+
+def stretches(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Corresponding stretches of flat arrays of one length."""
+    return zip(*(array.split(BLOCK) for array in arrays), strict=True)
 
 
 def blocks(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Corresponding stretches of flat arrays of one length, as float64."""
-    for parts in zip(*(array.split(BLOCK) for array in arrays), strict=True):
+    """`stretches` as float64."""
+    for parts in stretches(*arrays):
         yield tuple(part.double() for part in parts)
 
 

@@ -13,6 +13,7 @@ from rcvd.errors import UserError
 from rcvd.evaluation.files import (
     image_size,
     read_depth_picture,
+    same_count,
     sequence_names,
     sorted_files,
 )
@@ -37,7 +38,10 @@ def read_bonn(root: Path, names: Sequence[str] | None = None) -> list[TrueSequen
     """
     wanted = None if names is None else [PREFIX + name.removeprefix(PREFIX) for name in names]
     found = sequence_names(root, wanted, "Bonn RGB-D dynamic data")
-    return [_sequence(root / name) for name in found if name.startswith(PREFIX)]
+    sequences = [_sequence(root / name) for name in found if name.startswith(PREFIX)]
+    if not sequences:
+        raise UserError(f"{root}: holds no {PREFIX}* folder (Bonn RGB-D dynamic data)")
+    return sequences
 
 
 def _sequence(folder: Path) -> TrueSequence:
@@ -45,18 +49,19 @@ def _sequence(folder: Path) -> TrueSequence:
     depths = sorted_files(folder / "depth", (".png",), "Bonn depth")[FIRST:LAST]
     poses, times, _ = read_tum(folder / "groundtruth.txt", order="xyzw")
     poses, times = poses[FIRST:LAST], times[FIRST:LAST]
-    count = min(len(images), len(depths), len(poses))
+    name, count = folder.name.removeprefix(PREFIX), len(images)
+    same_count(name, images=images, depths=depths, poses=poses.tolist())
     if count == 0:
-        raise UserError(f"{folder}: fewer than {FIRST + 1} frames, depths or poses")
+        raise UserError(f"{folder}: fewer than {FIRST + 1} frames")
     size = image_size(images[0])
     ours = torch.tensor(CALIBRATION, dtype=torch.float64) + torch.tensor([0, 0, 0.5, 0.5])
     intrinsics = resize_intrinsics(ours, FULL_SIZE, size).repeat(count, 1)
     zero = torch.zeros(count, dtype=torch.float64)
     return TrueSequence(
-        name=folder.name.removeprefix(PREFIX),
-        images=images[:count],
-        times=times[:count],
-        cameras=Cameras(poses[:count], intrinsics, zero, size),
+        name=name,
+        images=images,
+        times=times,
+        cameras=Cameras(poses, intrinsics, zero, size),
         depth=lambda k: read_depth_picture(depths[k], UNIT),
         max_depth=MAX_DEPTH,
     )

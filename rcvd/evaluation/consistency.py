@@ -7,6 +7,7 @@ test is one-sided, so that depth which is wrong in one direction shows in the ot
 how many pixels took part.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -121,14 +122,19 @@ def flow_change(
 def flicker(
     z_of: Callable[[int], Float[Tensor, "h w"]],
     static_of: Callable[[int], Bool[Tensor, "h w"]],
-    flow_of: Callable[[int, int], Flow],
+    flow_of: Callable[[int, int], Flow | None],
     cameras: Cameras,
 ) -> float:
-    """Mean `flow_change` of static pixels from each frame to the next, under their cameras."""
+    """Mean `flow_change` of static pixels from each frame to the next, under their cameras.
+
+    Frames without flow to the next are left out; NaN where none has any.
+    """
     changes = []
     for k in range(len(cameras.world_from_cam) - 1):
-        pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
-        changes.append(flow_change(z_of(k), z_of(k + 1), flow_of(k, k + 1), pair, static_of(k)))
+        flow = flow_of(k, k + 1)
+        if flow is not None:
+            pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
+            changes.append(flow_change(z_of(k), z_of(k + 1), flow, pair, static_of(k)))
     return nan_mean(changes)
 
 
@@ -173,9 +179,14 @@ def warped_abs_rel(view_i: View, camera_i: Camera, view_j: View, camera_j: Camer
 
 
 def sequence_consistency(
-    view: Callable[[int], View], cameras: Cameras, gaps: Sequence[int] = GAPS
+    view: Callable[[int], View],
+    cameras: Cameras,
+    gaps: Sequence[int] = GAPS,
+    at_most: int | None = None,
 ) -> dict[str, float]:
     """Means over all frame pairs at each gap, both directions; holds a window of frames only.
+
+    at_most: take so many pairs at each gap, evenly chosen.
 
     Keys: reprojection_1, log_ratio_1, under_1_percent_1, visible_1 for gap 1, and so on; tae: 100
     times the z-buffered AbsRel at gap 1. A gap the clip is too short for is left out; a pair in
@@ -183,10 +194,11 @@ def sequence_consistency(
     """
     t, held, found = len(cameras.world_from_cam), dict[int, View](), dict[str, list[float]]()
     gaps = [gap for gap in gaps if gap < t]
+    every = {gap: max(1, math.ceil((t - gap) / (at_most or t))) for gap in gaps}
     for frame in range(t):
         held[frame] = view(frame)
         for gap in gaps:
-            if frame < gap:
+            if frame < gap or (frame - gap) % every[gap]:
                 continue
             for i, j in ((frame - gap, frame), (frame, frame - gap)):
                 pair = (held[i], Camera.of(cameras, i), held[j], Camera.of(cameras, j))

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.evaluation.blocks import blocks, chosen
+from rcvd.evaluation.blocks import chosen, stretches
 from rcvd.evaluation.depth_alignment import ratio_scale
 
 MIN_DEPTH = 1e-5
@@ -20,33 +21,37 @@ Align = Callable[[Float[Tensor, "n"]], Float[Tensor, "n"]]
 
 
 def error_sums(
-    aligned: Float[Tensor, "n"], true: Float[Tensor, "n"], groups: Sequence[Bool[Tensor, "n"]] = ()
+    predicted: Float[Tensor, "n"],
+    true: Float[Tensor, "n"],
+    align: Align,
+    groups: Sequence[Bool[Tensor, "n"]] = (),
 ) -> Float[Tensor, "m 9"]:
     """Sums over all and over groups of pixels, of which `metrics_of` makes metrics.
 
     Those of several parts may be added. The columns: count, |d| / g, d^2 / g, d^2, log, log^2, and
     the three deltas; d: aligned - true.
     """
-    sums = torch.zeros(1 + len(groups), 9, dtype=torch.float64)
-    for a, g, *members in blocks(aligned, true, *groups):
-        terms = _error_terms(a, g)
-        sums += torch.stack([terms.sum(1), *(terms @ member for member in members)])
-    return sums
+    sums = np.zeros((1 + len(groups), 9))
+    for p, g, *members in stretches(predicted, true, *groups):
+        # by numpy, whose sums and counts of so few numbers cost half of torch's
+        terms, near = _error_terms(align(p.double()).numpy(), g.double().numpy())
+        sums[0] += [len(p), *(t.sum() for t in terms), *(np.count_nonzero(n) for n in near)]
+        for row, member in zip(sums[1:], members, strict=True):
+            inner, weight = member.numpy(), member.double().numpy()
+            counts = (np.count_nonzero(n & inner) for n in near)
+            row += [np.count_nonzero(inner), *(t @ weight for t in terms), *counts]
+    return torch.from_numpy(sums)
 
 
-def _error_terms(a: Float[Tensor, "n"], g: Float[Tensor, "n"]) -> Float[Tensor, "9 n"]:
-    terms = torch.empty(9, len(a), dtype=torch.float64)
-    ones, relative, square_relative, square, log, log_square, *near = terms
+def _error_terms(a: np.ndarray, g: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The columns of `error_sums` between the count and the deltas, and these, of each pixel."""
     difference = a - g
-    ones.fill_(1)
-    torch.square(difference, out=square)
-    torch.div(square, g, out=square_relative)
-    torch.div(difference.abs_(), g, out=relative)
-    torch.log(a.clamp(min=MIN_DEPTH).div_(g), out=log)
-    torch.square(log, out=log_square)
-    for k, row in enumerate(near, 1):
-        torch.lt(log_square, (k * math.log(DELTA)) ** 2, out=row)
-    return terms
+    square = difference * difference
+    relative = np.abs(difference, out=difference) / g
+    log = np.log(np.maximum(a, MIN_DEPTH) / g)
+    log_square = log * log
+    near = [log_square < (k * math.log(DELTA)) ** 2 for k in (1, 2, 3)]
+    return [relative, square / g, square, log, log_square], near
 
 
 def metrics_of(sums: Float[Tensor, "9"]) -> Metrics:
@@ -69,7 +74,7 @@ def depth_metrics(aligned: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Metr
     aligned: may be negative where a shift was fitted; it is raised to MIN_DEPTH for the
     logarithms and ratios only.
     """
-    return metrics_of(error_sums(aligned, true)[0])
+    return metrics_of(error_sums(aligned, true, lambda z: z)[0])
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Pixels:
         found = []
         arrays = (self.predicted, self.true, *self.groups)
         for p, g, *groups in zip(*(a.split(self.counts) for a in arrays), strict=True):
-            found.append(error_sums(align(p.double()), g, groups))
+            found.append(error_sums(p, g, align, groups))
         return torch.stack(found)
 
     def metrics(self, align: Align) -> Metrics:

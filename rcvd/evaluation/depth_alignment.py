@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.evaluation.blocks import blocks
-from rcvd.evaluation.lad import FEW, LadSearch, least_squares, weighted_median
+from rcvd.evaluation.lad import LadSearch, least_squares
+from rcvd.evaluation.median import FEW, lower_median, weighted_median
 from rcvd.evaluation.sign_table import SignTable
 
 MIN_SCALE = 1e-3
@@ -45,12 +47,12 @@ Fit = Callable[[Float[Tensor, "n"], Float[Tensor, "n"]], Alignment]
 
 def median_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """med(true) / med(predicted), with the lower median on even counts."""
-    return Alignment(float(true.median()) / float(predicted.median()))
+    return Alignment(lower_median(true) / lower_median(predicted))
 
 
 def ratio_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Lower median of true / predicted: our `one scale for the sequence`."""
-    return Alignment(float((true.double() / predicted.double()).median()))
+    return Alignment(lower_median(true.double() / predicted.double()))
 
 
 def irls_scale(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
@@ -90,7 +92,7 @@ def lad_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> 
     range of (s, t) leave the search (cf. Portnoy and Koenker, "The Gaussian hare and the
     Laplacian tortoise", 1997), so that a sequence of millions of pixels costs a few passes.
     """
-    centre = float(predicted.median())
+    centre = lower_median(predicted)
     s, t = LadSearch(predicted.double() - centre, true.double()).minimise()
     return Alignment(s, t - s * centre)
 
@@ -141,8 +143,9 @@ def _l1(
 def spread_scale_shift(predicted: Float[Tensor, "n"], true: Float[Tensor, "n"]) -> Alignment:
     """Profile C: scale = med((g - med g + 1e-6) / (p - med p + 1e-6)), shift = med(g - scale p)."""
     p, g = predicted.double(), true.double()
-    scale = float(((g - g.median() + 1e-6) / (p - p.median() + 1e-6)).median())
-    return Alignment(scale, float((g - scale * p).median()))
+    spread = (g - lower_median(g) + 1e-6) / (p - lower_median(p) + 1e-6)
+    scale = lower_median(spread)
+    return Alignment(scale, lower_median(torch.sub(g, p, alpha=scale)))
 
 
 FITS: MappingProxyType[str, Fit] = MappingProxyType(

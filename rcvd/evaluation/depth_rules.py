@@ -17,12 +17,13 @@ from torch import Tensor
 
 from rcvd.evaluation.depth import Pixels, frame_curve, metrics_of
 from rcvd.evaluation.depth_alignment import FITS, Alignment
+from rcvd.evaluation.median import lower_median
 from rcvd.evaluation.score import Score
 from rcvd.evaluation.sequence import Prediction, TrueSequence
 
 A_FITS = ("median", "scale", "s&s-adam")
 STRICT_FITS = {"lad": "lad-scale&shift", "lad_scale": "lad-scale", "disparity": "disparity"}
-B_FRAMES, B_MIN_DEPTH = 50, 1e-3
+B_MIN_DEPTH = 1e-3
 C_AREA, C_RANGE, C_MULTIPLE = 384 * 512, (0.1, 100.0), 8
 
 
@@ -78,7 +79,7 @@ def stack_depth(
     if len(values) == 0:
         failure, fill = "no depth", 1.0
     else:
-        fill = float(values.median())
+        fill = lower_median(values)
         if float(values.min()) == float(values.max()):
             failure = "the depth is one constant"
     predicted, known = [], []
@@ -108,9 +109,12 @@ def _prefixed(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
 
 
 def rule_a(
-    truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
+    truth: TrueSequence,
+    prediction: Prediction | None,
+    frames: list[int | None],
+    cap: float = math.inf,
 ) -> Score | None:
-    """MonST3R's and CUT3R's: depth resized bicubically, three fits, aligned depth capped."""
+    """MonST3R's and CUT3R's: depth resized bicubically, three fits, aligned depth at most cap."""
     if truth.depth is None:
         return None
     stack = stack_depth(truth, prediction, frames, cv2.INTER_CUBIC)
@@ -118,7 +122,7 @@ def rule_a(
     pixels = stack.pixels(valid)
     metrics: dict[str, float] = {}
     for name in A_FITS:
-        capped = partial(_capped, _fit(name, pixels), truth.max_depth)
+        capped = partial(_capped, _fit(name, pixels), cap)
         metrics |= _prefixed(name, pixels.metrics(capped))
     return stack.score(metrics, valid)
 
@@ -135,19 +139,26 @@ def _capped(fit: Alignment, most: float, z: Float[Tensor, "n"]) -> Float[Tensor,
 
 
 def rule_b(
-    truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
+    truth: TrueSequence,
+    prediction: Prediction | None,
+    frames: list[int | None],
+    count: int = 50,
+    most: float = 70.0,
 ) -> Score | None:
-    """DepthCrafter's: first 50 frames, disparity fitted by least squares, mean over frames."""
+    """DepthCrafter's: first frames, disparity fitted by least squares, mean over frames.
+
+    Its networks saw the frames as mp4 (15 a second, quality 10 of imageio); ours see the PNGs.
+    """
     if truth.depth is None:
         return None
-    stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR, True, B_FRAMES)
-    valid = _valid(stack, B_MIN_DEPTH, truth.max_depth)
+    stack = stack_depth(truth, prediction, frames, cv2.INTER_LINEAR, True, count)
+    valid = _valid(stack, B_MIN_DEPTH, most)
     limited = replace(stack, predicted=stack.predicted.clamp(max=1 / B_MIN_DEPTH))
     pixels = limited.pixels(valid)
     fit = _fit("disparity", pixels)
 
     def align(z: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-        return fit.apply(z).clamp(B_MIN_DEPTH, truth.max_depth)
+        return fit.apply(z).clamp(B_MIN_DEPTH, most)
 
     sums = pixels.sums(align)[:, 0]
     rows = [metrics_of(frame) for frame in sums if float(frame[0]) > 0] or [metrics_of(sums.sum(0))]

@@ -1,7 +1,6 @@
 """Stored flow against true flow, from each frame to the next, at the true size."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool
@@ -10,7 +9,7 @@ from torch import Tensor
 from rcvd.evaluation.flow import end_point_error, flow_metrics
 from rcvd.evaluation.other_rules import resize_mask
 from rcvd.evaluation.score import Score
-from rcvd.evaluation.sequence import Prediction, TrueSequence
+from rcvd.evaluation.sequence import Prediction, TrueSequence, predicted_flow
 from rcvd.flow.lucas_kanade import resize_flow
 from rcvd.types import Flow
 
@@ -37,7 +36,7 @@ def rule_flow(
         true = truth.flow(k)
         if true is None:
             continue
-        found = _predicted(prediction, frames, k)
+        found = predicted_flow(prediction, frames, k)
         missing += found is None
         hidden = truth.occluded(k) if truth.occluded is not None else None
         told.append(_sums(found, true, hidden))
@@ -51,13 +50,6 @@ def rule_flow(
         total = sum(value for value, _ in pairs)
         metrics[name] = total / weights[name] if weights[name] else math.nan
     return Score(metrics, failure, pixels=weights["epe"], weights=weights)
-
-
-def _predicted(prediction: Prediction | None, frames: Sequence[int | None], k: int) -> Flow | None:
-    i, j = frames[k], frames[k + 1]
-    if prediction is None or prediction.flow is None or i is None or j != i + 1:
-        return None
-    return prediction.flow(i)
 
 
 def _sums(found: Flow | None, true: Flow, hidden: Bool[Tensor, "h w"] | None) -> Sums:

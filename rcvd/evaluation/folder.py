@@ -51,7 +51,7 @@ def _sequence(folder: Path) -> TrueSequence:
         cameras = _cameras(folder, poses, image_size(images[0]))
     depth, masks = folder / "depth", folder / "moving"
     return TrueSequence(
-        name=folder.name,
+        name=folder.absolute().name,
         images=images,
         times=times,
         cameras=cameras,

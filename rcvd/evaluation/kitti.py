@@ -21,7 +21,7 @@ from rcvd.evaluation.files import (
     sorted_files,
 )
 from rcvd.evaluation.sequence import TrueSequence
-from rcvd.export.tum import read_numbers
+from rcvd.export.tum import read_lines, read_numbers
 from rcvd.geometry.pose import invert
 from rcvd.types import Cameras
 
@@ -73,9 +73,7 @@ def read_calibration(path: Path) -> tuple[Float[Tensor, "4"], Float[Tensor, "4 4
     Raises:
         UserError: missing, or without a line `P2:` of 12 numbers.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    lines = [line.split() for line in path.read_text().splitlines()]
+    lines = [line.split() for line in read_lines(path)]
     row = next((words[1:] for words in lines if words[:1] == ["P2:"]), [])
     try:
         p = torch.tensor([float(word) for word in row], dtype=torch.float64).reshape(3, 4)

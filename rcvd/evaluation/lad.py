@@ -1,6 +1,5 @@
 """Fits over millions of points: least squares, and least absolute deviations exactly."""
 
-import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -8,10 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.evaluation.blocks import blocks, chosen
+from rcvd.evaluation.median import FEW, kth_smallest
 
 LAD_TOLERANCE = 1e-13
-FEW = 1 << 17  # points that are searched whole
-DEVIATIONS = 4.0  # of a sampled rank, by which the search around it is widened
 
 Pairs = Callable[[], Iterable[tuple[Tensor, ...]]]
 """Stretches of x and y, as often as it is called."""
@@ -30,48 +28,6 @@ def least_squares(pairs: Pairs) -> tuple[float, float]:
     flat = variance <= torch.finfo(torch.float64).eps * (variance + n * x_mean**2)
     a = 1.0 if flat else covariance / variance
     return a, y_mean - a * x_mean
-
-
-def weighted_median(values: Float[Tensor, "n"], weights: Float[Tensor, "n"]) -> float:
-    """The smallest value up to which the weights (> 0) sum to half of their total.
-
-    A sample says between which values it must lie (Floyd and Rivest 1975); the rest is counted.
-    """
-    wanted = float(weights.sum()) / 2
-    while len(values) > FEW:
-        total, step = float(weights.sum()), len(values) // FEW + 1
-        low, high = _around(values[::step], weights[::step], wanted / total)
-        below, above = values < low, values > high
-        mass_below, mass_above = (float(chosen(w, weights)[0].sum()) for w in (below, above))
-        if wanted <= mass_below:
-            kept = below
-        elif wanted > total - mass_above:
-            kept, wanted = above, wanted - (total - mass_above)
-        elif low == high:
-            return low
-        else:
-            kept, wanted = ~(below | above), wanted - mass_below
-        if bool(kept.all()):
-            break
-        values, weights = chosen(kept, values, weights)
-    ordered, order = values.sort()
-    mass = weights[order].cumsum(0)
-    return float(ordered[min(_first(mass, wanted), len(ordered) - 1)])
-
-
-def _around(
-    sample: Float[Tensor, "m"], weights: Float[Tensor, "m"], share: float
-) -> tuple[float, float]:
-    """Values of the sample some deviations below and above the share of its weight."""
-    ordered, order = sample.sort()
-    mass = weights[order].cumsum(0)
-    index, reach = _first(mass, share * float(mass[-1])), int(DEVIATIONS * math.sqrt(len(mass)))
-    ends = max(index - reach, 0), min(index + reach, len(mass) - 1)
-    return float(ordered[ends[0]]), float(ordered[ends[1]])
-
-
-def _first(mass: Float[Tensor, "m"], wanted: float) -> int:
-    return int(torch.searchsorted(mass, torch.tensor(wanted, dtype=mass.dtype)))
 
 
 class LadSearch:
@@ -95,7 +51,7 @@ class LadSearch:
     def _evaluate(self, s: float) -> tuple[float, float]:
         """Best shift at slope s and the loss's derivative in s there."""
         offset = torch.sub(self.g, self.p, alpha=s)
-        t = float(offset.kthvalue(min(max(self.rank, 1), len(offset))).values)
+        t = kth_smallest(offset, min(max(self.rank, 1), len(offset)))
         slope, signs, tie, ties = self.pull, float(self.signs), 0.0, 0
         for o, p in blocks(offset, self.p):
             sign = (t - o).sign_()
@@ -109,7 +65,7 @@ class LadSearch:
     def minimise(self) -> tuple[float, float]:
         """Slope and shift."""
         if float(self.p.abs().max()) == 0:
-            return 1.0, float(self.g.kthvalue(self.rank).values)
+            return 1.0, kth_smallest(self.g, self.rank)
         step = len(self.p) // FEW
         if step < 2:
             s, _ = least_squares(lambda: blocks(self.p, self.g))

@@ -1,13 +1,15 @@
 """Masks and consistency as parts of a protocol."""
 
-from functools import partial
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import cv2
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.evaluation.consistency import View, sequence_consistency
+from rcvd.evaluation.consistency import View, flicker, sequence_consistency
 from rcvd.evaluation.depth_rules import resize
 from rcvd.evaluation.masks import mask_metrics
 from rcvd.evaluation.score import Score
@@ -15,10 +17,11 @@ from rcvd.evaluation.sequence import (
     DepthReader,
     Prediction,
     TrueSequence,
+    predicted_flow,
     predicted_intrinsics,
     predicted_poses,
 )
-from rcvd.types import Cameras
+from rcvd.types import Cameras, Flow
 
 PRIOR_GAP = 4  # frames apart at which the depth prior is judged beside the result
 
@@ -56,7 +59,7 @@ def _mask(
 def rule_consistency(
     truth: TrueSequence, prediction: Prediction | None, frames: list[int | None]
 ) -> Score | None:
-    """Two-view agreement and TAE of the prediction on its static pixels, at its own size.
+    """Two-view agreement, TAE and flicker of the prediction on its static pixels, at its own size.
 
     Where a system keeps its depth prior, that one's figures at one gap stand beside (`_prior`),
     under the same cameras and at one scale for the sequence: what the system made of it.
@@ -84,12 +87,23 @@ def rule_consistency(
         return z, ~resize_mask(moving, (h, w))
 
     cameras = Cameras(poses.double(), intrinsics, distortion, (h, w))
-    found = sequence_consistency(view, cameras)
+    flow_of = partial(predicted_flow, prediction, frames)
+    found = sequence_consistency(view, cameras) | _flicker(view, flow_of, cameras)
     if prediction.prior is not None:
         before = partial(view, read=prediction.prior, scale=_prior_scale(prediction.prior, read))
-        for name, value in sequence_consistency(before, cameras, (PRIOR_GAP,)).items():
+        told = sequence_consistency(before, cameras, (PRIOR_GAP,))
+        for name, value in (told | _flicker(before, flow_of, cameras)).items():
             found[f"{name}_prior"] = value
     return Score(found)
+
+
+def _flicker(
+    view: Callable[[int], View], flow_of: Callable[[int], Flow | None], cameras: Cameras
+) -> dict[str, float]:
+    """Flicker along the system's own flow; nothing where it keeps none."""
+    seen = lru_cache(2)(view)
+    found = flicker(lambda k: seen(k)[0], lambda k: seen(k)[1], lambda k, _: flow_of(k), cameras)
+    return {"flicker": found} if math.isfinite(found) else {}
 
 
 def _prior_scale(prior: DepthReader, depth: DepthReader) -> float:

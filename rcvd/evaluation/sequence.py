@@ -109,6 +109,14 @@ def predicted_poses(
     return poses if bool(torch.isfinite(poses).all()) else None
 
 
+def predicted_flow(prediction: Prediction | None, frames: list[int | None], k: int) -> Flow | None:
+    """Flow from true frame k to the next; None where there is none, or a frame lies between."""
+    i, j = frames[k], frames[k + 1]
+    if prediction is None or prediction.flow is None or i is None or j != i + 1:
+        return None
+    return prediction.flow(i)
+
+
 def registered_share(prediction: Prediction, frames: list[int | None]) -> float:
     """Share of the true frames that have a finite pose."""
     if prediction.world_from_cam is None or not frames:

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.evaluation.median import lower_median
+
 ROWS, COLUMNS = 2048, 2047  # odd, so that residuals of 0 lie in the middle of a column
 STRETCH = 1 << 20  # points counted at a time
 
@@ -19,7 +21,7 @@ class SignTable:
         self, p: Float[Tensor, "n"], g: Float[Tensor, "n"], s: float, t: float, reach: float
     ) -> None:
         self.centre, self.reach = (s, t), reach
-        unit = max(float(p.abs().median()), 1e-30)
+        unit = max(lower_median(p.abs()), 1e-30)
         low, high = (float(torch.asinh(end / unit)) for end in p.aminmax())
         width = max(high - low, 1e-6) / ROWS
         counts = torch.zeros(ROWS * (COLUMNS + 2), dtype=torch.int64)

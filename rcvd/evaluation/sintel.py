@@ -62,6 +62,9 @@ def _sequence(base: Path, name: str, render: str) -> TrueSequence:
     )
     numbers = [float("".join(c for c in p.stem if c.isdigit()) or k) for k, p in enumerate(images)]
     flow_folder = base / "flow" / name
+    if flow_folder.is_dir():
+        flows = sorted_files(flow_folder, (".flo",), "Sintel flow")
+        same_count(name, **{"pairs of frames": images[1:], "flows": flows})
 
     @cache  # several rules of a profile list ask
     def moving(frame: int) -> Bool[Tensor, "h w"] | None:

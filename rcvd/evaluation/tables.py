@@ -22,6 +22,7 @@ HEADLINES = (
     *("epe_trusted", "trusted", "outliers"),
     *("reprojection_1", "reprojection_4", "reprojection_16"),
     *("log_ratio_1", "log_ratio_4", "log_ratio_16", "under_1_percent_1", "visible_1", "tae"),
+    "flicker",
 )
 Grid = tuple[list[str], list[list[str]]]
 """Header and rows of a table."""
@@ -33,12 +34,15 @@ def number(value: float) -> str:
 
 
 def sequence_grid(result: Result, every: bool = False) -> Grid:
-    """A row per sequence, then the means; failures are marked `!`. every: all metrics."""
+    """A row per sequence, then the means. every: all metrics.
+
+    Marked `!`: failures; `*`: the intrinsics were given to the system.
+    """
     present = dict.fromkeys(name for row in result.rows for name in row.metrics)
     names = list(present) if every else [name for name in HEADLINES if name in present]
     rows = []
     for row in result.rows:
-        mark = " !" if row.failures else ""
+        mark = (" *" if row.known_k else "") + (" !" if row.failures else "")
         values = [number(row.metrics.get(name, math.nan)) for name in names]
         rows.append([row.sequence + mark, *values])
     for how, means in result.means.items():
@@ -60,17 +64,36 @@ def comparison_grid(results: Sequence[Result]) -> Grid:
     for result in results:
         means = next(iter(result.means.values()))
         failed = f"{len(result.failures)}/{len(result.rows)}"
-        rows.append([result.system, failed, *(number(means.get(n, math.nan)) for n in names)])
+        mark = " *" if any(row.known_k for row in result.rows) else ""
+        values = (number(means.get(n, math.nan)) for n in names)
+        rows.append([result.system + mark, failed, *values])
     return [results[0].profile, "failed", *names], rows
 
 
 def notes(result: Result) -> list[str]:
-    """What a reader of the table must know: failures, missing sequences, partly defined means."""
+    """What a reader of the table must know: failures, missing sequences and depth, divisors."""
     lines = [f"! {name}: {'; '.join(why)}" for name, why in result.failures.items()]
     if result.missing:
         lines.append(f"incomplete: {len(result.missing)} of the profile's sequences left out")
     if any(row.known_k for row in result.rows):
         lines.append("* intrinsics were given")
+    covered = {row.sequence: row.notes.get("coverage", 1.0) for row in result.rows}
+    holes = {
+        name: f"{100 * (1 - share):.1f} %"
+        for name, share in covered.items()
+        if share < 0.9995 and name not in result.failures
+    }
+    divisors = {
+        row.sequence: number(row.notes["divisor"]) for row in result.rows if "divisor" in row.notes
+    }
+    for text, values in (
+        ("no depth there, scored at the sequence's median", holes),
+        ("true translations were divided by", divisors),
+    ):
+        if values:
+            lines.append(f"{text}: {', '.join(f'{k} {v}' for k, v in values.items())}")
+    if result.profile == "davis":
+        lines.append("DAVIS labels objects, not motion: one that stands still counts all the same")
     if result.profile.startswith("A"):
         units = ", ".join(sorted({row.unit for row in result.rows}))
         lines.append(f"s&s-adam is a compatibility fit that depends on the unit; fed: {units}")

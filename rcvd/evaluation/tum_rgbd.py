@@ -22,7 +22,7 @@ from rcvd.evaluation.files import (
     write_picture,
 )
 from rcvd.evaluation.sequence import TrueSequence
-from rcvd.export.tum import read_numbers, read_tum, write_tum
+from rcvd.export.tum import read_lines, read_numbers, read_tum, write_tum
 from rcvd.geometry.camera import resize_intrinsics
 from rcvd.types import Cameras
 
@@ -48,7 +48,10 @@ def read_tum_rgbd(root: Path, names: Sequence[str] | None = None) -> list[TrueSe
     """
     need_folder(root, "TUM RGB-D data")
     if (root / "rgb.txt").is_file():
-        return [read_tum_sequence(root)]
+        only = read_tum_sequence(root)
+        if missing := [name for name in names or () if name != only.name]:
+            raise UserError(f"{root}: no sequence {', '.join(missing)}")
+        return [only]
     present = sorted(p.name for p in root.iterdir() if (p / "rgb.txt").is_file())
     if missing := [name for name in names or () if name not in present]:
         raise UserError(f"{root}: no sequence {', '.join(missing)}")
@@ -76,7 +79,7 @@ def read_tum_sequence(folder: Path) -> TrueSequence:
     distortion = torch.zeros(len(kept), dtype=torch.float64)
     masks = folder / "moving"
     return TrueSequence(
-        name=folder.name,
+        name=folder.absolute().name,
         images=tuple(images),
         times=times,
         cameras=Cameras(world_from_cam, intrinsics, distortion, size),
@@ -104,9 +107,7 @@ def read_listing(path: Path) -> tuple[Float[Tensor, "n"], list[Path]]:
     Raises:
         UserError: missing, empty, or with a line that is not `timestamp filename`.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    rows = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    rows = [line.split() for line in read_lines(path) if not line.startswith("#")]
     rows = [row for row in rows if row]
     try:
         times = [float(time) for time, _ in rows]

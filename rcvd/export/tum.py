@@ -60,7 +60,8 @@ def quaternion_order(
     Without one, a path that begins at the identity tells; the angle between frames does not, as
     it is the same in any order.
     """
-    if reference is not None and len(reference) == len(quaternions) > 1:
+    known = reference is not None and bool(torch.isfinite(reference).all())
+    if reference is not None and known and len(reference) == len(quaternions) > 1:
         errors = {o: _relative_error(_rotations(quaternions, o), reference) for o in ORDERS}
         return min(ORDERS, key=lambda o: errors[o]), "which agrees better with the reference"
     first = (quaternions[0] / quaternions[0].norm()).abs()
@@ -80,20 +81,28 @@ def _relative_error(rotation: Float[Tensor, "t 3 3"], reference: Float[Tensor, "
     return float(so3_log(true.mT @ steps).norm(dim=1).mean())
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        UserError: no such file, or not text.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        return path.read_text().splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file") from error
+
+
 def read_numbers(path: Path, columns: int) -> list[list[float]]:
     """Rows of numbers of a text file, without comments (#) and empty lines.
 
     Raises:
         UserError: no such file, no rows, or a row of other length or content.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     rows = []
-    try:
-        text = path.read_text()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         words = line.split("#")[0].replace(",", " ").split()
         if not words:
             continue

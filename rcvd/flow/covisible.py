@@ -90,8 +90,14 @@ def _inliers(
     good = mutual & (distance[:, 1] < o.ratio * distance[:, 0])
     if good.sum() < o.min_inliers:
         return 0
-    _, agrees = cv2.findFundamentalMat(
-        points_a[good], points_b[nearest[good]], cv2.USAC_MAGSAC, o.threshold, 0.999, 1000
-    )
-    count = 0 if agrees is None else int(np.asarray(agrees).sum())
+    count = epipolar_inliers(points_a[good], points_b[nearest[good]], o.threshold)
     return count if count >= max(o.min_inliers, o.min_share * good.sum()) else 0
+
+
+def epipolar_inliers(a: np.ndarray, b: np.ndarray, threshold: float) -> int:
+    """Matched points (n x 2) within the threshold of the best fundamental matrix's lines."""
+    try:
+        _, agrees = cv2.findFundamentalMat(a, b, cv2.USAC_MAGSAC, threshold, 0.999, 1000)
+    except cv2.error:  # OpenCV 5.0 asserts where its refinement ends without a model
+        return 0
+    return 0 if agrees is None else int(np.asarray(agrees).sum())

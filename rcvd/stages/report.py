@@ -50,4 +50,4 @@ def run(workspace: Workspace, settings: ReportSettings) -> dict[str, Any]:
     return {"verdict": verdict.level, "megabytes": round(megabytes, 2)}
 
 
-STAGE = Stage("report", INPUTS, run)
+STAGE = Stage("report", INPUTS, run, version=2)

@@ -72,6 +72,7 @@ def _document(
         "map": facts.map_document(view.cameras),
         "curves": facts.curve_documents(view.cameras, measures),
         "histograms": facts.histogram_documents(measures),
+        "over_time": facts.over_time(measures),
         "stages": facts.stage_documents(scene, stages),
         "settings": facts.settings_text(scene, stages),
         "provenance": facts.provenance(scene, measures),

@@ -11,6 +11,7 @@ import yaml
 from rcvd.check.measures import PIXEL_RANGE, RATIO_RANGE, Measures
 from rcvd.check.text import where
 from rcvd.check.verdict import Verdict
+from rcvd.evaluation.consistency import GAPS
 from rcvd.scene import Scene
 from rcvd.store import MANIFEST, REPORT, read_json
 from rcvd.types import Cameras
@@ -87,6 +88,23 @@ def histogram_documents(measures: Measures) -> list[dict[str, Any]]:
             "range": 100 * RATIO_RANGE,
         },
     ]
+
+
+def over_time(measures: Measures) -> list[tuple[str, str]]:
+    """What still surfaces look like from other frames, a line a distance, and their flicker."""
+    found, rows = measures.over_time, list[tuple[str, str]]()
+    for gap in GAPS:
+        told = [found.get(f"{kind}_{gap}") for kind in ("reprojection", "log_ratio")]
+        near = found.get(f"under_1_percent_{gap}")
+        if near is None or None in told:
+            continue
+        px, ratio = (value or 0.0 for value in told)
+        text = f"{px:.2f} px off, depth {100 * ratio:.2g} % apart, {100 * near:.0f} % within 1 %"
+        rows.append((f"seen from {gap} frame{'s' if gap > 1 else ''} away", text))
+    flicker = found.get("flicker")
+    if flicker is not None:
+        rows.append(("depth along the flow", f"changes by {100 * flicker:.2g} % a frame (flicker)"))
+    return rows
 
 
 def stage_documents(scene: Scene, stages: Iterable[str]) -> list[dict[str, Any]]:

@@ -36,6 +36,10 @@ def test_the_demo_is_green(demo_scene: Path) -> None:
     assert judge(measures).level == GREEN
     assert max(x for x in measures.reprojection_px if x is not None) < 0.5
     assert 0.02 < max(measures.moving) < 0.3
+    over_time = measures.over_time
+    assert 0 < (over_time["reprojection_1"] or 0) < 0.5
+    assert 0 < (over_time["log_ratio_1"] or 0) < (over_time["log_ratio_4"] or 0) < 0.1
+    assert 0 < (over_time["flicker"] or 0) < 0.05
     n = scene.n_frames
     pairs = [(i, j) for i, j in scene.pairs.pairs.tolist()]
     assert sum(measures.pixel_counts) > 100 * sum(map(len, chosen_pairs(pairs, n)))

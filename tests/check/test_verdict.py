@@ -34,6 +34,7 @@ def good(**changes: Any) -> Measures:
         hfov=62.0,
         focal_known=False,
         focal_std=0.01,
+        over_time={"log_ratio_1": 0.002, "flicker": None},
         pixel_counts=(1,) * BINS,
         ratio_counts=(1,) * BINS,
     )

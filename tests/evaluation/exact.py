@@ -1,11 +1,15 @@
 """Exact sequences cheaply: a tilted wall, a patch in front that moves, a drifting camera."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rcvd.evaluation.sequence import Prediction, TrueSequence
+from rcvd.export.cameras import write_cameras
+from rcvd.export.depth_images import write_depth
+from rcvd.export.scene_json import scene_document, write_scene_json
 from rcvd.geometry.camera import pixel_centres, rays
 from rcvd.geometry.pose import rigid, se3_exp, so3_exp
 from rcvd.geometry.warp import induced_flow
@@ -80,8 +84,6 @@ def noisy(prediction: Prediction, amount: float = 0.1, seed: int = 5) -> Predict
 
 
 def truth_of(exact: Exact, name: str = "wall") -> TrueSequence:
-    from pathlib import Path
-
     return TrueSequence(
         name=name,
         images=tuple(Path(f"{k:06d}.png") for k in range(len(exact.z))),
@@ -91,3 +93,26 @@ def truth_of(exact: Exact, name: str = "wall") -> TrueSequence:
         moving=lambda k: exact.moving[k],
         max_depth=70.0,
     )
+
+
+def write_scene(folder: Path, scene: Exact, prediction: Prediction) -> Path:
+    """A finished scene as `export` leaves it, without its run folder."""
+    (folder / "depth").mkdir(parents=True)
+    assert prediction.world_from_cam is not None
+    assert prediction.depth is not None
+    assert prediction.intrinsics is not None
+    cameras = Cameras(
+        prediction.world_from_cam,
+        prediction.intrinsics,
+        scene.cameras.distortion,
+        scene.cameras.size,
+    )
+    write_cameras(folder / "cameras.npz", cameras, scene.times)
+    write_scene_json(
+        folder / "scene.json",
+        scene_document(cameras, "arbitrary", 1.0, {"intrinsics_given": prediction.known_k}),
+    )
+    for k in range(prediction.count):
+        z = prediction.depth(k)
+        write_depth(folder / f"depth/{k:06d}.npz", z, torch.ones_like(z))
+    return folder

@@ -71,6 +71,17 @@ def test_a_window_of_frames_is_enough() -> None:
     assert asked == list(range(6))
 
 
+def test_some_pairs_stand_for_all() -> None:
+    cameras, z = scene()
+    z = z * torch.tensor([1.0, 1.05] * 3, dtype=torch.float64)[:, None, None]
+    every = sequence_consistency(views(z).__getitem__, cameras, gaps=(1, 2))
+    some = sequence_consistency(views(z).__getitem__, cameras, gaps=(1, 2), at_most=2)
+    assert some["log_ratio_1"] == pytest.approx(every["log_ratio_1"], rel=0.05)
+    first = sequence_consistency(views(z[:2]).__getitem__, scene(2)[0], gaps=(1,))
+    alone = sequence_consistency(views(z).__getitem__, cameras, gaps=(1,), at_most=1)
+    assert alone == first
+
+
 def test_movers_and_unknown_depth_take_no_part() -> None:
     cameras, z = scene(2)
     disturbed = z.clone()

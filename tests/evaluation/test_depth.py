@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rcvd.evaluation import depth, depth_alignment
 from rcvd.evaluation.depth_alignment import FITS, Alignment, lad_scale, lad_scale_shift
-from rcvd.evaluation.lad import weighted_median
+from rcvd.evaluation.median import kth_smallest, lower_median, weighted_median
 
 
 def pixels(
@@ -194,3 +194,15 @@ def test_weighted_median_is_the_sorted_one() -> None:
         expected = ordered[int(torch.searchsorted(weights[order].cumsum(0), weights.sum() / 2))]
         assert weighted_median(values, weights) == float(expected)
     assert weighted_median(torch.ones(200_000).double(), torch.ones(200_000).double()) == 1
+
+
+def test_a_rank_among_many_is_the_sorted_one() -> None:
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(400_001, generator=generator)
+    tied = values.clone()
+    tied[::3] = values[0]
+    for some in (values[:1], values[:8], values, tied, torch.ones(200_000), values.exp().double()):
+        ordered = some.sort().values
+        assert lower_median(some) == float(some.median())
+        for rank in {1, len(some) // 3 + 1, len(some)}:
+            assert kth_smallest(some, rank) == float(ordered[rank - 1])

@@ -1,6 +1,7 @@
 """`evaluate` and `compare` from folders to tables, as the command line runs them."""
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +16,14 @@ from rcvd import outputs
 from rcvd.cli import app
 from rcvd.errors import UserError
 from rcvd.evaluate import Request, evaluate_data
+from rcvd.evaluation import tables
 from rcvd.evaluation.davis import write_davis
 from rcvd.evaluation.other_rules import rule_consistency
-from rcvd.evaluation.sequence import Prediction, TrueSequence
+from rcvd.evaluation.sequence import TrueSequence
 from rcvd.evaluation.sintel import write_sintel
 from rcvd.evaluation.tum_rgbd import write_tum_rgbd
-from rcvd.export.cameras import write_cameras
-from rcvd.export.depth_images import write_depth
-from rcvd.export.scene_json import scene_document, write_scene_json
 from rcvd.geometry.camera import pixel_centres, rays
-from rcvd.types import Cameras
+from rcvd.types import Cameras, Flow
 from tests.evaluation import exact
 
 RUNNER = CliRunner()
@@ -37,23 +36,6 @@ def call(*arguments: object) -> str:
     return result.output
 
 
-def write_scene(folder: Path, scene: exact.Exact, prediction: Prediction) -> Path:
-    """A finished scene as `export` leaves it, without its run folder."""
-    (folder / "depth").mkdir(parents=True)
-    assert prediction.world_from_cam is not None
-    assert prediction.depth is not None
-    assert prediction.intrinsics is not None
-    cameras = Cameras(
-        prediction.world_from_cam, prediction.intrinsics, scene.cameras.distortion, exact.SIZE
-    )
-    write_cameras(folder / "cameras.npz", cameras, scene.times)
-    write_scene_json(folder / "scene.json", scene_document(cameras, "arbitrary", 1.0, {}))
-    for k in range(prediction.count):
-        z = prediction.depth(k)
-        write_depth(folder / f"depth/{k:06d}.npz", z, torch.ones_like(z))
-    return folder
-
-
 @pytest.fixture
 def tum(tmp_path: Path) -> tuple[Path, exact.Exact]:
     scene = exact.make(6)
@@ -64,7 +46,9 @@ def tum(tmp_path: Path) -> tuple[Path, exact.Exact]:
 
 def test_tum_with_one_scene(tmp_path: Path, tum: tuple[Path, exact.Exact]) -> None:
     root, scene = tum
-    output = write_scene(tmp_path / "scene", scene, exact.noisy(exact.predict(scene, 0.3), 0.05))
+    output = exact.write_scene(
+        tmp_path / "scene", scene, exact.noisy(exact.predict(scene, 0.3), 0.05)
+    )
     out = tmp_path / "out"
     text = call("evaluate", "tum", root, "--out", out, "--scene", output)
     assert "| rcvd, strict" in text
@@ -84,12 +68,13 @@ def test_tum_with_one_scene(tmp_path: Path, tum: tuple[Path, exact.Exact]) -> No
 def test_davis_masks_need_no_truth_but_masks(tmp_path: Path) -> None:
     scene = exact.make(6)
     write_davis(tmp_path / "data", "camel", scene.rgb, scene.moving)
-    output = write_scene(tmp_path / "scenes/camel", scene, exact.predict(scene))
+    output = exact.write_scene(tmp_path / "scenes/camel", scene, exact.predict(scene))
     request = Request("davis", tmp_path / "data", tmp_path / "out", tmp_path / "scenes")
     assert outputs.read_output(output, rim.read_truths(request)[0]).prediction is not None
     masks, consistency = evaluate_data(request)
     assert masks.failures == {"camel": ("no masks",)}
     assert masks.means["sequences"]["j"] == 0
+    assert any("objects, not motion" in line for line in tables.notes(masks))
     assert consistency.means["sequences"]["log_ratio_1"] < 1e-2
     assert "log_ratio_4_prior" not in consistency.means["sequences"]
 
@@ -106,6 +91,30 @@ def test_consistency_before_and_after_where_the_prior_is_kept() -> None:
     assert score is not None
     assert score.metrics["log_ratio_4"] < 1e-2
     assert 0.15 < score.metrics["log_ratio_4_prior"] < 0.35  # log 1.4, up to what counts as hidden
+
+
+def test_flicker_is_told_where_the_system_keeps_its_flow() -> None:
+    scene = exact.make(6)
+    known = torch.zeros(exact.SIZE, dtype=torch.bool)
+    known[20:] = True  # below the patch, which hides wall
+
+    def flow(k: int) -> Flow | None:
+        return Flow(scene.flow[k], known, known.float()) if k < 5 else None
+
+    def shaking(k: int) -> torch.Tensor:
+        return scene.z[k] * (1.0 if k % 2 else 1.05)
+
+    truth = TrueSequence("camel", (), torch.arange(6).double(), moving=lambda k: scene.moving[k])
+    steady = replace(exact.predict(scene), flow=flow, prior=shaking)
+    score = rule_consistency(truth, steady, list(range(6)))
+    assert score is not None
+    assert score.metrics["flicker"] < 1e-3
+    assert score.metrics["flicker_prior"] == pytest.approx(math.log(1.05), rel=0.05)
+    # without every second frame no flow leads from one to the next
+    half = replace(truth, times=torch.arange(3).double())
+    thinned = rule_consistency(half, replace(steady, prior=None), [0, 2, 4])
+    assert thinned is not None
+    assert "flicker" not in thinned.metrics
 
 
 def test_consistency_knows_the_lens() -> None:
@@ -137,7 +146,7 @@ def test_23_sequences_of_50_frames_take_under_two_minutes(tmp_path: Path) -> Non
     for name in names:
         write_sintel(tmp_path / "data", name, scene.rgb, scene.z, scene.cameras, scene.flow)
         good = exact.noisy(exact.predict(scene), 0.02)
-        write_scene(tmp_path / "scenes" / name, scene, good)
+        exact.write_scene(tmp_path / "scenes" / name, scene, good)
     request = Request(
         "sintel", tmp_path / "data", tmp_path / "out", tmp_path / "scenes", sequences=names
     )
@@ -150,8 +159,8 @@ def test_23_sequences_of_50_frames_take_under_two_minutes(tmp_path: Path) -> Non
 
 def test_compare_puts_systems_in_one_table(tmp_path: Path, tum: tuple[Path, exact.Exact]) -> None:
     root, scene = tum
-    good = write_scene(tmp_path / "good", scene, exact.predict(scene, 0.3))
-    bad = write_scene(tmp_path / "bad", scene, exact.noisy(exact.predict(scene), 0.2))
+    good = exact.write_scene(tmp_path / "good", scene, exact.predict(scene, 0.3))
+    bad = exact.write_scene(tmp_path / "bad", scene, exact.noisy(exact.predict(scene), 0.2))
     out = tmp_path / "out"
     text = call("compare", good, bad, "--gt", root, "--out", out)
     rows = [line for line in text.splitlines() if line.startswith("| rcvd")]
@@ -213,7 +222,7 @@ def test_a_scene_of_other_frames_is_counted(
 ) -> None:
     short = exact.make(4)
     moved = replace(short, times=short.times + 100)
-    output = write_scene(tmp_path / "scene", moved, exact.predict(moved))
+    output = exact.write_scene(tmp_path / "scene", moved, exact.predict(moved))
     result = evaluate_data(Request("tum", tum[0], tmp_path / "out", output))[0]
     assert result.failures["walk"][0].startswith("no output: walk: 4 frames of rcvd")
     assert "4 frames of rcvd do not correspond to 6 true ones" in caplog.text

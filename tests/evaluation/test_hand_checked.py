@@ -44,6 +44,21 @@ def test_hand_checked_numbers(tmp_path: Path) -> None:
     assert metrics("D")["delta1"] == 1
 
 
+def test_bonn_is_capped_by_one_protocol_and_not_by_the_other() -> None:
+    """2, 4 and 20 m, the last seen at 100: A-bonn scores all pixels, B-bonn those under 10 m."""
+    true = torch.tensor([2.0, 4.0, 20.0]).repeat_interleave(4).expand(2, 4, 12).clone()
+    predicted = torch.tensor([2.0, 4.0, 100.0]).repeat_interleave(4).expand(2, 4, 12).clone()
+    scene = replace(exact.make(2, size=(4, 12)), z=true)
+    output = replace(exact.predict(scene), depth=predicted.__getitem__)
+    truth = exact.truth_of(scene, "crowd2")
+    a = results.score_sequence(PROFILES["A-bonn"], truth, output)
+    assert a.metrics["median.abs_rel"] == pytest.approx(4 / 3)  # 100 m is not cut to 70
+    assert a.pixels == 2 * 4 * 12
+    b = results.score_sequence(PROFILES["B-bonn"], truth, output)
+    assert b.metrics["abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert b.pixels == 2 * 4 * 8
+
+
 def test_hand_checked_flow(tmp_path: Path) -> None:
     """True flow 20 px to the right, 5 px on the hidden half; found off by (3, 4) or by nothing."""
     scene = exact.make(3, size=(8, 16))

@@ -16,6 +16,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from rcvd.errors import UserError
+from rcvd.evaluation.importers.colmap import MODELS
 from rcvd.evaluation.importers.exr import decode_exr
 from rcvd.evaluation.importers.formats import FORMATS, read_prediction
 from rcvd.export.cameras import write_cameras
@@ -232,6 +233,27 @@ def test_vggts_reconstruction(tmp_path: Path) -> None:
     torch.testing.assert_close(found.world_from_cam, SCENE.cameras.world_from_cam)
     torch.testing.assert_close(found.intrinsics, SCENE.cameras.intrinsics)
     assert found.size == exact.SIZE
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".txt"])
+def test_the_camera_models_of_colmap(tmp_path: Path, suffix: str) -> None:
+    model = pycolmap.Reconstruction()
+    for k, (name, count, _) in enumerate(MODELS.values(), 1):
+        values = [100.0 * k + n for n in range(count)]
+        camera = pycolmap.Camera(model=name, width=48, height=32, params=values, camera_id=k)
+        model.add_camera_with_trivial_rig(camera)
+        image = pycolmap.Image(name=f"{k:02d}.png", camera_id=k, image_id=k)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d())
+    model.write_binary(str(tmp_path)) if suffix == ".bin" else model.write_text(str(tmp_path))
+    found = read_prediction(tmp_path)
+    assert found.intrinsics is not None
+    for k, (_, _, places) in enumerate(MODELS.values(), 1):
+        assert found.intrinsics[k - 1].tolist() == [100 * k + n for n in places]
+    if suffix == ".bin":
+        content = (tmp_path / "cameras.bin").read_bytes()
+        (tmp_path / "cameras.bin").write_bytes(content[:12] + struct.pack("<i", 99) + content[16:])
+        with pytest.raises(UserError, match="camera model 99"):
+            read_prediction(tmp_path)
 
 
 def test_colmaps_own_files_are_read(tmp_path: Path) -> None:

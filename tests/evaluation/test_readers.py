@@ -12,6 +12,8 @@ from PIL import Image
 from rcvd.errors import UserError
 from rcvd.evaluation.datasets import READERS
 from rcvd.evaluation.davis import read_davis, write_davis
+from rcvd.evaluation.profiles import PROFILES
+from rcvd.evaluation.results import choose_sequences
 from rcvd.evaluation.sintel import read_flo
 from rcvd.evaluation.tum_rgbd import read_tum_rgbd, write_tum_rgbd
 from tests.evaluation import exact
@@ -130,6 +132,21 @@ def test_bonn_cuts_and_pairs_by_position(tmp_path: Path) -> None:
     assert truth.cameras.intrinsics[0, 2] == pytest.approx(316.09352)
 
 
+def test_bonn_is_cut_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "rgbd_bonn_crowd2"
+    for k in range(33):
+        picture(folder / f"rgb/15480{k:02d}.1.png", k)
+        picture(folder / f"depth/15480{k:02d}.9.png", 5000 + k, bits=16)
+    rows = [f"15480{k:02d}.5 {k} 0 0 0 0 0 1" for k in range(33)]
+    (folder / "groundtruth.txt").write_text("\n".join(rows) + "\n")
+    assert len(READERS["bonn"](tmp_path)[0]) == 3
+    (folder / "depth/1548032.9.png").unlink()
+    with pytest.raises(UserError, match="crowd2: an incomplete sequence: 3 images, 2 depths"):
+        READERS["bonn"](tmp_path)
+    with pytest.raises(UserError, match=r"holds no rgbd_bonn_\* folder"):
+        READERS["bonn"](folder)
+
+
 def test_kitti_odometry_moves_to_the_colour_camera(tmp_path: Path) -> None:
     sequence = tmp_path / "sequences/00"
     for k in range(2):
@@ -159,6 +176,8 @@ def test_kitti_depth_takes_the_first_110(tmp_path: Path) -> None:
     assert len(truth) == 110
     assert truth.depth is not None
     assert float(truth.depth(0)[0, 0]) == 3
+    with pytest.raises(UserError, match="A-kitti needs 13 sequences; not there: 2011_09_26"):
+        choose_sequences(PROFILES["A-kitti"], [truth])
 
 
 def test_seven_scenes(tmp_path: Path) -> None:

@@ -110,19 +110,35 @@ def test_a_perfect_prediction_scores_zero(
 def test_scale_invariance_is_as_claimed(
     data: tuple[Path, dict[str, exact.Exact]], profile: str
 ) -> None:
-    one = run(data, profile, {n: exact.noisy(exact.predict(s, 1.0)) for n, s in data[1].items()})
-    ten = run(data, profile, {n: exact.noisy(exact.predict(s, 64.0)) for n, s in data[1].items()})
-    gaps = {
-        name: abs(a.metrics[name] - b.metrics[name]) / max(abs(a.metrics[name]), 1e-3)
-        for a, b in zip(one.rows, ten.rows, strict=True)
-        for name in a.metrics
-    }
+    gaps = change_by_scale(data, profile, 2000 if profile == "B" else 64)
     if PROFILES[profile].scale_invariant:
         assert max(gaps.values()) < 1e-4, gaps
     else:
         assert max(gaps.values()) > 1e-3
     if profile.startswith("A"):
         assert max(v for n, v in gaps.items() if "adam" not in n) < 1e-4
+
+
+def change_by_scale(
+    data: tuple[Path, dict[str, exact.Exact]], profile: str, scale: float
+) -> dict[str, float]:
+    """Relative change of each metric where the prediction is multiplied."""
+    one, other = (
+        run(data, profile, {n: exact.noisy(exact.predict(s, k)) for n, s in data[1].items()})
+        for k in (1.0, scale)
+    )
+    return {
+        name: abs(a.metrics[name] - b.metrics[name]) / max(abs(a.metrics[name]), 1e-3)
+        for a, b in zip(one.rows, other.rows, strict=True)
+        for name in a.metrics
+    }
+
+
+def test_profile_b_sees_no_scale_while_disparities_are_over_its_least(
+    data: tuple[Path, dict[str, exact.Exact]],
+) -> None:
+    assert max(change_by_scale(data, "B", 32).values()) < 1e-4
+    assert max(change_by_scale(data, "B", 2000).values()) > 1e-3
 
 
 @pytest.mark.parametrize("profile", SINTEL_PROFILES)
@@ -213,6 +229,7 @@ def test_half_a_data_set_and_the_wrong_pass_are_refused(
     [
         ("depth/alley_2/frame_0002.dpt", b"PIEH", "tag"),
         ("depth/alley_2/frame_0002.dpt", None, "incomplete sequence"),
+        ("flow/alley_2/frame_0002.flo", None, "incomplete sequence: 2 pairs of frames, 1 flows"),
         ("camdata_left/alley_2/frame_0001.cam", b"\x00" * 172, "tag"),
         ("final/alley_2/frame_0001.png", b"no", "not a readable picture"),
     ],

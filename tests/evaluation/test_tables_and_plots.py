@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,35 @@ def test_markdown_marks_failures_and_ends_with_means() -> None:
     assert lines[5].startswith("| mean over pixels ")
     assert len({len(line) for line in lines}) == 1
     assert "! b_1: no output; no pose for some frame; no depth" in tables.notes(found)[0]
+
+
+def test_given_intrinsics_and_the_divisor_of_p18n_are_told() -> None:
+    scenes = {name: exact.make(seed=k) for k, name in enumerate(("alley_1", "alley_2"))}
+    truths = [exact.truth_of(scene, name) for name, scene in scenes.items()]
+    outputs = {
+        name: replace(exact.predict(scene), known_k=name == "alley_2")
+        for name, scene in scenes.items()
+    }
+    names = tuple(scenes)
+    found = evaluate(PROFILES["P18n"], truths, lambda t: outputs[t.name], "ours", names)
+    _, rows = tables.sequence_grid(found)
+    assert [row[0] for row in rows[:2]] == ["alley_1", "alley_2 *"]
+    assert tables.comparison_grid([found])[1][0][0] == "ours *"
+    lines = tables.notes(found)
+    assert "* intrinsics were given" in lines
+    centres = scenes["alley_1"].cameras.world_from_cam[[0, -1], :3, 3]
+    divisor = tables.number(float((centres[1] - centres[0]).norm()))
+    assert any(f"divided by: alley_1 {divisor}, alley_2" in line for line in lines)
+
+
+def test_holes_in_the_depth_are_told() -> None:
+    scene = exact.make()
+    z = scene.z.clone()
+    z[:, :8] = 0  # a quarter of the rows
+    output = replace(exact.predict(scene), depth=z.__getitem__)
+    truth = exact.truth_of(scene)
+    (line,) = tables.notes(evaluate(PROFILES["strict"], [truth], lambda _: output, "ours"))
+    assert line == "no depth there, scored at the sequence's median: wall 25.0 %"
 
 
 def test_latex_and_csv_hold_the_same_cells() -> None:

@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs
+from rcvd.flow.covisible import CovisibilityOptions, covisible_pairs, epipolar_inliers
 from rcvd.flow.pairs import drop_weak_pairs, make_pairs
 from rcvd.types import PairGraph
 
@@ -55,3 +56,14 @@ def test_bridged_frames_and_a_switched_off_search_give_nothing() -> None:
     assert covisible_pairs(still, make_pairs(16), OPTIONS) == []
     off = CovisibilityOptions(enabled=False, every=4)
     assert covisible_pairs(still, near_pairs(41), off) == []
+
+
+@pytest.mark.parametrize("seed", [4761, 10193, 14397, 18933])
+def test_matches_at_which_opencv_gives_up_are_no_closure(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(30, 60))
+    a = (rng.random((n, 2)) * [384, 224]).astype(np.float32)
+    b = a + rng.normal(0, 3, (n, 2)).astype(np.float32)
+    with pytest.raises(cv2.error, match="model"):  # such matches are rare: these four of 20,000
+        cv2.findFundamentalMat(a.round(), b.round(), cv2.USAC_MAGSAC, 2.0, 0.999, 1000)
+    assert epipolar_inliers(a.round(), b.round(), 2.0) == 0

@@ -49,6 +49,8 @@ def test_it_holds_everything_and_asks_for_nothing(demo_scene: Path) -> None:
     assert "max_side" in data["settings"]
     assert {c["title"] for c in data["curves"]} >= {"Camera centre", "Scale of the depth prior"}
     assert len(data["histograms"]) == 2
+    assert data["over_time"][0][0] == "seen from 1 frame away"
+    assert data["over_time"][-1][1].endswith("% a frame (flicker)")
 
 
 def test_packed_points_are_the_clouds() -> None:

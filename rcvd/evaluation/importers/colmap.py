@@ -22,6 +22,10 @@ MODELS = {
     4: ("OPENCV", 8, (0, 1, 2, 3)),
     5: ("OPENCV_FISHEYE", 8, (0, 1, 2, 3)),
     6: ("FULL_OPENCV", 12, (0, 1, 2, 3)),
+    7: ("FOV", 5, (0, 1, 2, 3)),
+    8: ("SIMPLE_RADIAL_FISHEYE", 4, (0, 0, 1, 2)),
+    9: ("RADIAL_FISHEYE", 5, (0, 0, 1, 2)),
+    10: ("THIN_PRISM_FISHEYE", 12, (0, 1, 2, 3)),
 }
 BY_NAME = {name: (count, order) for name, count, order in MODELS.values()}
 
@@ -110,6 +114,8 @@ def _binary_cameras(content: bytes) -> Iterator[tuple[int, CameraRow]]:
     (count,), at = struct.unpack_from("<Q", content), 8
     for _ in range(count):
         number, model, w, h = struct.unpack_from("<iiQQ", content, at)
+        if model not in MODELS:
+            raise ValueError(f"camera model {model}")
         name, parameters, _ = MODELS[model]
         values = struct.unpack_from(f"<{parameters}d", content, at + 24)
         yield number, ((h, w), _pinhole(name, list(values)))

@@ -52,5 +52,6 @@ function showFacts(section, data) {
   const settings = node("div");
   settings.append(node("h2", "Settings"), node("pre", data.settings));
   section.append(stageTable(data.stages), pairTable("Provenance", data.provenance));
+  section.append(pairTable("Still surfaces over time", data.over_time));
   section.append(pairTable("Conventions", data.conventions), settings);
 }
