@@ -2,7 +2,8 @@
 
 Beside movers and thin things a pixel lies under the mask or its flows are wrong, though other
 frames see the surface well. Their points are carried over, the nearest winning where several land
-on a pixel, and taken where these frames also show the colour that the pixel has.
+on a pixel, and taken where these frames also show the colour that the pixel has. Where they show
+another, something of this frame hides the surface.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,17 @@ class BorrowOptions:
     min_agreeing: int = 2
     tolerance: float = 0.05
     colour: float = 0.03
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """What other frames tell of a frame's pixels; 0 where they do not.
+
+    z: depth of the pixel's own surface. hidden: depth of the surface behind what the pixel shows.
+    """
+
+    z: Float[Tensor, "h w"]
+    hidden: Float[Tensor, "h w"]
 
 
 def lenders(frame: int, n_frames: int, options: BorrowOptions) -> list[int]:
@@ -68,9 +80,10 @@ def borrow_depth(
     source_rgb: Float[Tensor, "k 3 h w"],
     cameras: Cameras,
     options: BorrowOptions | None = None,
-) -> Float[Tensor, "h w"]:
-    """z of what the sources have measured at the wanted pixels of `frame`; 0 elsewhere and where
-    they do not tell or show another colour. source_z: 0 where not measured or moving.
+) -> Borrowed:
+    """What the sources have measured at the wanted pixels of `frame`, told apart by its colour.
+
+    source_z: 0 where not measured or moving.
     """
     options = options or BorrowOptions()
     carried = carried_depth(source_z, sources, frame, cameras)[:, wanted]
@@ -84,7 +97,10 @@ def borrow_depth(
     agrees = known & (z > 0) & (depth > MIN_Z) & (off < options.tolerance)
     difference = (sample(source_rgb, landing) - rgb[:, wanted]).abs().mean(1)
     typical = torch.where(agrees, difference, torch.nan).nanmedian(0).values
-    alike = (typical < options.colour) & (agrees.sum(0) >= options.min_agreeing)
-    borrowed = torch.zeros_like(rgb[0])
-    borrowed[wanted] = torch.where(alike, z, 0.0)
-    return borrowed
+    told = agrees.sum(0) >= options.min_agreeing
+    alike = typical < options.colour
+    none = torch.zeros_like(rgb[0])
+    return Borrowed(
+        none.masked_scatter(wanted, torch.where(told & alike, z, 0.0)),
+        none.masked_scatter(wanted, torch.where(told & ~alike, z, 0.0)),
+    )

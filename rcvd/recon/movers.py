@@ -1,7 +1,8 @@
 """Depth of moving things, which parallax cannot give: what each frame tells of a mover.
 
-A mover stands on the ground below it, or is in the air and then nearer than that ground; its size
-in the picture changes as its distance does. `mover_curve` weighs these over time.
+A mover stands on the ground below it, or is in the air and then nearer than that ground; it is
+nearer than what it hides; its size in the picture changes as its distance does. `mover_curve`
+weighs these over time, and `mover_course` how the mover goes through the world.
 """
 
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ class MoverOptions:
     left alone. foot: share of a mover's height from its lowest pixel up in which it may touch the
     ground. below: pixels under the mover at which the ground is read. step: ratio of the depth
     beside the feet to that below them from which the thing below hides the feet. relief: share of
-    the prior's relief that is kept within a mover. overlap: share of a mover that must land on
-    another for the two to be one.
+    the prior's relief that is kept within a mover. overlap: share of two movers, of the larger one,
+    that the flow must connect for the two to be one: of two things that touch in one frame, neither
+    is the pair. nearer: share of the hidden pixels whose surface may be nearer than the mover:
+    its mask covers pixels of things in front too.
     """
 
     enabled: bool = True
@@ -37,6 +40,7 @@ class MoverOptions:
     step: float = 1.25
     relief: float = 0.2
     overlap: float = 0.3
+    nearer: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Mover:
     label: its number in the frame's labels. ground: depth of the surface seen under its feet, the
     mover is as far or nearer; None where it is not seen. grounded: whether it may stand there (not
     where the picture's border cuts it). guess: its depth by the prior and the surroundings.
+    hidden: depth of the nearest surface that it hides, see `MoverOptions.nearer`; None where none
+    is known. width: pixels a row, on average.
     """
 
     frame: int
@@ -53,19 +59,25 @@ class Mover:
     ground: float | None
     grounded: bool
     guess: float
+    hidden: float | None = None
+    width: float = 0.0
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two movers of neighbouring frames that are one thing: places in the list of all movers.
+    """Two movers of neighbouring frames that are one thing: labels, or places in a list of movers.
 
-    change: log depth of `b` minus that of `a`, by the change of size; sigma: its error.
+    change: log depth of `b` minus that of `a`, by the change of size; sigma: its error. start, end:
+    the same point of the thing in either frame, pixels. pixels: how many the flow connects.
     """
 
     a: int
     b: int
     change: float
     sigma: float
+    start: tuple[float, float] = (0.0, 0.0)
+    end: tuple[float, float] = (0.0, 0.0)
+    pixels: int = 0
 
 
 def opened(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
@@ -78,14 +90,16 @@ def find_movers(
     frame: int,
     z: Float[Tensor, "h w"],
     moving: Bool[Tensor, "h w"],
+    hidden: Float[Tensor, "h w"],
     options: MoverOptions | None = None,
 ) -> tuple[Int[Tensor, "h w"], list[Mover]]:
     """Labels (0: none) of a frame's connected moving regions, and what is known of each.
 
-    z: completed depth; where pixels move, the prior with the correction around.
+    z: completed depth; where pixels move, the prior with the correction around. hidden: depth of
+    the static surface behind what a pixel shows, 0 where it is not known.
     """
     options = options or MoverOptions()
-    mask, depth = moving.cpu().numpy(), z.cpu().numpy()
+    mask, depth, behind = moving.cpu().numpy(), z.cpu().numpy(), hidden.cpu().numpy()
     n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     movers = []
     for label in range(1, n):
@@ -95,7 +109,9 @@ def find_movers(
             continue
         ground, grounded = _ground(region, mask, depth, options)
         guess = float(np.log(np.median(depth[region])))
-        movers.append(Mover(frame, label, ground, grounded, guess))
+        bound = _nearest(behind[region], options)
+        width = float(region.sum() / region.any(1).sum())
+        movers.append(Mover(frame, label, ground, grounded, guess, bound, width))
     return torch.from_numpy(labels.astype(np.int64)).to(z.device), movers
 
 
@@ -123,6 +139,14 @@ def _ground(
     return float(np.log(ground)), True
 
 
+def _nearest(hidden: np.ndarray, options: MoverOptions) -> float | None:
+    """Log depth of the nearest of the surfaces that a region hides."""
+    known = hidden[hidden > 0]
+    if len(known) < options.min_pixels:
+        return None
+    return float(np.log(np.quantile(known, options.nearer)))
+
+
 def _beside(
     region: np.ndarray, moving: np.ndarray, z: np.ndarray, top: int, bottom: int | None = None
 ) -> np.ndarray:
@@ -139,8 +163,8 @@ def link_movers(
     labels_b: Int[Tensor, "h w"],
     flow: Flow,
     options: MoverOptions | None = None,
-) -> list[tuple[int, int, float, float]]:
-    """(label in a, label in b, change of log depth, its sigma) of movers that the flow connects.
+) -> list[Link]:
+    """Links, by label in either frame, of the movers that the flow connects.
 
     The change of size is the expansion of the similarity that fits the region's flow best.
     """
@@ -152,14 +176,15 @@ def link_movers(
     p = torch.stack([columns, rows], 1).to(u) + 0.5
     landed, a = p + u, labels_a[rows, columns]
     b = labels_b[_index(landed[:, 1], len(labels_b)), _index(landed[:, 0], labels_b.shape[1])]
-    span = int(b.max()) + 1
-    counts = torch.bincount(a * span + b, minlength=(int(a.max()) + 1) * span).reshape(-1, span)
-    enough = (options.overlap * counts.sum(1)).clamp(min=options.min_pixels)
+    area_a, area_b = labels_a.flatten().bincount(), labels_b.flatten().bincount()
+    span = len(area_b)
+    counts = torch.bincount(a * span + b, minlength=len(area_a) * span).reshape(-1, span)
+    enough = options.overlap * torch.maximum(area_a[:, None], area_b)
     links = []
-    for label, other in (counts >= enough[:, None]).nonzero().tolist():
+    for label, other in (counts >= enough.clamp(min=options.min_pixels)).nonzero().tolist():
         if other:
             use = (a == label) & (b == other)
-            links.append((label, other, *_expansion(p[use], u[use])))
+            links.append(_link(label, other, p[use], u[use]))
     return links
 
 
@@ -167,28 +192,31 @@ def _index(values: Tensor, size: int) -> Tensor:
     return values.floor().long().clamp(0, size - 1)
 
 
-def _expansion(
-    pixels: Float[Tensor, "n 2"], displacement: Float[Tensor, "n 2"]
-) -> tuple[float, float]:
-    """Minus the log of the scale of a flow's best similarity, robustly, and its error.
+def _link(a: int, b: int, pixels: Float[Tensor, "n 2"], displacement: Float[Tensor, "n 2"]) -> Link:
+    """The link by a flow's best similarity, robustly: `change` is minus the log of its scale.
 
     In complex numbers, where a similarity is a factor and a shift: u = a z + b.
     """
     z, u = (x.double().cpu().numpy() @ np.array([1, 1j]) for x in (pixels, displacement))
-    z = z - z.mean()
+    middle = z.mean()
+    z = z - middle
     # everything that the weighted least squares needs is a weighted sum of these
     conjugate = np.conj(z)
     columns = np.stack([np.ones_like(z), z, u, conjugate * z, conjugate * u], 1)
     weight, factor, spread, squared = np.ones(len(z)), 0j, 1.0, np.zeros(len(z))
+    centre, shift = 0j, 0j
     for _ in range(FIT_ROUNDS):
         total, sum_z, sum_u, square, product = weight @ columns
-        spread = max(float((square - np.conj(sum_z) * sum_z / total).real), 1e-9)
-        factor = (product - np.conj(sum_z) * sum_u / total) / spread
-        error = u - factor * z - (sum_u - factor * sum_z) / total
+        centre, shift = sum_z / total, sum_u / total
+        spread = max(float((square - np.conj(sum_z) * centre).real), 1e-9)
+        factor = (product - np.conj(sum_z) * shift) / spread
+        error = u - shift - factor * (z - centre)
         squared = error.real**2 + error.imag**2
         weight = 1 / (1 + squared / FIT_KERNEL**2) ** 2
-    variance = float(weight @ squared / weight.sum() / 2)
-    return -float(np.log(max(1 + factor.real, 0.2))), float(np.sqrt(PATCH * variance / spread))
+    change = -float(np.log(max(1 + factor.real, 0.2)))
+    sigma = float(np.sqrt(PATCH * (weight @ squared / weight.sum() / 2) / spread))
+    start, end = middle + centre, middle + centre + shift
+    return Link(a, b, change, sigma, (start.real, start.imag), (end.real, end.imag), len(z))
 
 
 def place_movers(

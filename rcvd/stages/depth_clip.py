@@ -66,13 +66,20 @@ class DepthClip:
 
     def known(self, k: int) -> Float[Tensor, "h w"]:
         """Completed z, and what was borrowed of other frames in its place."""
-        borrowed = self._array(self.workspace.folder / "borrowed", k)
+        borrowed = self.borrowed(k)
         return torch.where(borrowed > 0, borrowed, self.completed(k))
+
+    def borrowed(self, k: int) -> Float[Tensor, "h w"]:
+        """z of what only other frames have measured, 0 elsewhere."""
+        return self._array(self.workspace.folder / "borrowed", k)
+
+    def hidden(self, k: int) -> Float[Tensor, "h w"]:
+        """z of the static surface behind what a pixel shows, by other frames; 0 if unknown."""
+        return self._array(self.workspace.folder / "hidden", k)
 
     def still_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The moving mask without what other frames confirm, or have measured, as static."""
-        borrowed = self._array(self.workspace.folder / "borrowed", k)
-        return opened(self.moving(k) & (self.confirmed(k) == 0) & (borrowed == 0))
+        return opened(self.moving(k) & (self.confirmed(k) == 0) & (self.borrowed(k) == 0))
 
     def flow(self, k: int, targets: list[int]) -> Flow:
         flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])

@@ -1,15 +1,16 @@
-"""The last pass of `triangulate`: moving regions are put where ground and size say they are."""
+"""The last pass of `triangulate`: moving regions are put where all that is known says they are."""
 
 import logging
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from rcvd.recon.mover_course import CourseOptions, course_depths
 from rcvd.recon.mover_curve import CurveOptions, solve_movers
 from rcvd.recon.movers import Link, Mover, MoverOptions, find_movers, link_movers, place_movers
-from rcvd.types import Flow
+from rcvd.stages.depth_clip import DepthClip
 
 logger = logging.getLogger(__name__)
 
@@ -18,52 +19,45 @@ REACH = 4  # frames apart: a region's change of size over one frame is close to 
 
 
 def mover_depths(
-    n_frames: int,
-    completed: Callable[[int], Float[Tensor, "h w"]],
-    moving: Callable[[int], Bool[Tensor, "h w"]],
-    flow: Callable[[int, int], Flow],
-    pairs: Sequence[tuple[int, int]],
-    options: MoverOptions,
-    curve: CurveOptions,
+    clip: DepthClip, options: MoverOptions, curve: CurveOptions, course: CourseOptions
 ) -> list[dict[int, float]]:
-    """For each frame the log depth of its moving regions by label, see `find_movers`.
-
-    completed: z of every pixel, movers as the prior has them.
-    """
+    """For each frame the log depth of its moving regions by label, see `find_movers`."""
 
     @lru_cache(CACHED_FRAMES)
     def found(k: int) -> tuple[Int[Tensor, "h w"], list[Mover]]:
-        return find_movers(k, completed(k), moving(k), options)
+        return find_movers(k, clip.known(k), clip.still_moving(k), clip.hidden(k), options)
 
+    n = clip.scene.n_frames
     movers: list[Mover] = []
     places: dict[tuple[int, int], int] = {}
-    for k in range(n_frames):
+    for k in range(n):
         for mover in found(k)[1]:
             places[k, mover.label] = len(movers)
             movers.append(mover)
     seen = {mover.frame for mover in movers}
-    links = [
-        Link(places[i, a], places[j, b], change, sigma)
-        for i, j in pairs
+    links: list[Link] = [
+        replace(link, a=places[i, link.a], b=places[j, link.b])
+        for i, j in clip.scene.pairs.pairs.tolist()
         if abs(i - j) <= REACH and {i, j} <= seen
-        for a, b, change, sigma in link_movers(found(i)[0], found(j)[0], flow(i, j), options)
+        for link in link_movers(found(i)[0], found(j)[0], clip.one_flow(i, j), options)
     ]
-    logger.info("movers: %d regions, %d links", len(movers), len(links))
-    depths: list[dict[int, float]] = [{} for _ in range(n_frames)]
-    for mover, depth in zip(movers, solve_movers(movers, links, curve).tolist(), strict=True):
+    log_depth = solve_movers(movers, links, curve)
+    going = course_depths(movers, links, log_depth, clip.cameras, clip.scene.times, course)
+    told = sum(one is not None for one in going)
+    logger.info("movers: %d regions, %d links, course of %d", len(movers), len(links), told)
+    depths: list[dict[int, float]] = [{} for _ in range(n)]
+    solved = solve_movers(movers, links, curve, going).tolist()
+    for mover, depth in zip(movers, solved, strict=True):
         depths[mover.frame][mover.label] = depth
     return depths
 
 
 def placed(
-    z: Float[Tensor, "h w"],
-    prior: Float[Tensor, "h w"],
-    moving: Bool[Tensor, "h w"],
-    log_depth: dict[int, float],
-    options: MoverOptions,
+    clip: DepthClip, k: int, log_depth: dict[int, float], options: MoverOptions
 ) -> Float[Tensor, "h w"]:
-    """The completed depth of one frame with its movers where they are."""
+    """The known depth of frame k with its movers where they are."""
+    z = clip.known(k)
     if not log_depth:
         return z
-    labels, _ = find_movers(0, z, moving, options)
-    return place_movers(z, prior, labels, log_depth, options)
+    labels, _ = find_movers(k, z, clip.still_moving(k), clip.hidden(k), options)
+    return place_movers(z, clip.prior(k), labels, log_depth, options)

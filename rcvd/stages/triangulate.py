@@ -2,8 +2,8 @@
 
 Four passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
 neighbouring pictures) and static/ (where this holds); completed/ and confidence/ (what other frames
-confirm, spread over the rest); borrowed/ (what only other frames could measure); z/ (moving regions
-put where the ground and their size over time say they are).
+confirm, spread over the rest); borrowed/ and hidden/ (what only other frames could measure: a
+pixel's own surface, the one behind it); z/ (moving regions put where `movers` says they are).
 """
 
 import logging
@@ -26,9 +26,10 @@ from rcvd.items import (
     write_array,
     write_mask,
 )
-from rcvd.recon.borrow import BorrowOptions, borrow_depth, lenders
+from rcvd.recon.borrow import Borrowed, BorrowOptions, borrow_depth, lenders
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
+from rcvd.recon.mover_course import CourseOptions
 from rcvd.recon.mover_curve import CurveOptions
 from rcvd.recon.movers import MoverOptions
 from rcvd.recon.refine import RefineOptions, appearance, refine_frame
@@ -55,6 +56,7 @@ class TriangulateSettings:
     borrow: BorrowOptions = field(default_factory=BorrowOptions)
     movers: MoverOptions = field(default_factory=MoverOptions)
     curve: CurveOptions = field(default_factory=CurveOptions)
+    course: CourseOptions = field(default_factory=CourseOptions)
 
 
 def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
@@ -143,15 +145,16 @@ def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
 
 
 def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
-    """borrowed/: z of what only other frames have measured, 0 elsewhere."""
+    """borrowed/ and hidden/: z of what only other frames have measured, 0 elsewhere."""
     workspace, n = clip.workspace, clip.scene.n_frames
     confirmed = lru_cache(workspace.window(CACHED_FRAMES))(clip.confirmed)
     rgb = lru_cache(workspace.window(CACHED_FRAMES))(clip.rgb)
     for k in workspace.track(_todo(workspace, "borrowed", n), "borrowing"):
         sources = lenders(k, n, settings.borrow)
-        z = torch.zeros_like(confirmed(k))
+        none = torch.zeros_like(confirmed(k))
+        found = Borrowed(none, none)
         if sources:
-            z = borrow_depth(
+            found = borrow_depth(
                 k,
                 confirmed(k) == 0,
                 rgb(k),
@@ -161,7 +164,8 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
                 clip.cameras,
                 settings.borrow,
             )
-        _save(workspace, f"borrowed/{array_name(k)}", z)
+        _save(workspace, f"hidden/{array_name(k)}", found.hidden)
+        _save(workspace, f"borrowed/{array_name(k)}", found.z)
 
 
 def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
@@ -169,18 +173,9 @@ def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
     workspace, n = clip.workspace, clip.scene.n_frames
     depths: list[dict[int, float]] = [{} for _ in range(n)]
     if settings.movers.enabled:
-        pairs = [(i, j) for i, j in clip.scene.pairs.pairs.tolist()]
-        depths = mover_depths(
-            n,
-            clip.known,
-            clip.still_moving,
-            clip.one_flow,
-            pairs,
-            settings.movers,
-            settings.curve,
-        )
+        depths = mover_depths(clip, settings.movers, settings.curve, settings.course)
     for k in workspace.track(_todo(workspace, "z", n), "movers"):
-        z = placed(clip.known(k), clip.prior(k), clip.still_moving(k), depths[k], settings.movers)
+        z = placed(clip, k, depths[k], settings.movers)
         _save(workspace, f"z/{array_name(k)}", z)
 
 
@@ -189,4 +184,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=4)
+STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=5)

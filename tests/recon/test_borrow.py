@@ -29,7 +29,7 @@ def test_a_halo_gets_its_depth_and_the_mover_none() -> None:
     mask = moving.clone()
     mask[:, 4:] |= moving[:, :-4]
     mask[:, :-4] |= moving[:, 4:]
-    z = borrowed(scene, mask)
+    z = borrowed(scene, mask).z
     halo = mask & ~moving
     assert (z[halo] > 0).double().mean() > 0.5
     given = halo & (z > 0)
@@ -39,9 +39,31 @@ def test_a_halo_gets_its_depth_and_the_mover_none() -> None:
     assert (z[~mask] == 0).all()
 
 
+def test_what_a_mover_hides() -> None:
+    """It is there in one frame only: the others have measured what is behind it."""
+    scene, empty = PlaneScene(cameras(N), (BACKDROP, PANEL, WALKER)), PlaneScene(cameras(N))
+    moving = scene.moving(FRAME)
+    wanted = moving.clone()
+    wanted[:, 4:] |= moving[:, :-4]
+    found = borrow_depth(
+        FRAME,
+        wanted,
+        scene.rgb(FRAME),
+        torch.tensor(SOURCES),
+        torch.stack([empty.depth(j) for j in SOURCES]),
+        torch.stack([empty.rgb(j) for j in SOURCES]),
+        scene.cameras,
+    )
+    told = found.hidden > 0
+    assert told[moving].double().mean() > 0.5
+    assert told[~moving].double().mean() < 0.02
+    assert (found.hidden / empty.depth(FRAME) - 1)[told].abs().median() < 0.02
+    assert not (told & (found.z > 0)).any()
+
+
 def test_the_surface_in_front_hides_the_one_behind() -> None:
     scene = PlaneScene(cameras(N))
-    z = borrowed(scene, torch.ones(scene.cameras.size, dtype=torch.bool))
+    z = borrowed(scene, torch.ones(scene.cameras.size, dtype=torch.bool)).z
     panel = scene.depth(FRAME) < 3.0
     assert (z[panel] > 0).double().mean() > 0.5
     assert (z[panel & (z > 0)] < 3.0).all()
@@ -50,7 +72,7 @@ def test_the_surface_in_front_hides_the_one_behind() -> None:
 def test_one_frame_is_not_enough() -> None:
     scene = PlaneScene(cameras(N))
     everywhere = torch.ones(scene.cameras.size, dtype=torch.bool)
-    assert not borrowed(scene, everywhere, BorrowOptions(min_agreeing=5)).any()
+    assert not borrowed(scene, everywhere, BorrowOptions(min_agreeing=5)).z.any()
     assert lenders(3, 6, BorrowOptions(distances=(1, 2, 4))) == [1, 2, 4, 5]
     assert lenders(0, 2, BorrowOptions()) == []
     assert lenders(4, 9, BorrowOptions(enabled=False)) == []

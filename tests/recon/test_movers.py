@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rcvd.geometry.camera import pixel_centres
-from rcvd.recon.mover_curve import CurveOptions, solve_movers
+from rcvd.recon.mover_curve import CourseDepth, CurveOptions, solve_movers
 from rcvd.recon.movers import (
     Link,
     Mover,
@@ -33,8 +33,11 @@ def box(*rows_columns: tuple[int, int, int, int]) -> torch.Tensor:
     return moving
 
 
-def only(z: torch.Tensor, moving: torch.Tensor) -> Mover:
-    _, (mover,) = find_movers(3, z, moving)
+NOTHING = torch.zeros(H, W)
+
+
+def only(z: torch.Tensor, moving: torch.Tensor, hidden: torch.Tensor = NOTHING) -> Mover:
+    _, (mover,) = find_movers(3, z, moving, hidden)
     return mover
 
 
@@ -49,7 +52,7 @@ def test_the_ground_under_the_feet() -> None:
 
 def test_no_ground_where_the_feet_are_not_seen() -> None:
     z = floor()
-    assert find_movers(0, z, box((10, 12, 50, 53)))[1] == []  # too small
+    assert find_movers(0, z, box((10, 12, 50, 53)), NOTHING)[1] == []  # too small
     cut = only(z, box((30, H, 20, 30)))
     assert not cut.grounded
     assert cut.ground == pytest.approx(float(z[57, 0].log()), abs=0.05)
@@ -59,6 +62,25 @@ def test_no_ground_where_the_feet_are_not_seen() -> None:
     table = z.clone()
     table[40:] = 1.5  # its edge hides the feet: beside them one sees the floor far behind
     assert only(table, box((10, 40, 20, 30))).ground is None
+
+
+def test_the_nearest_surface_that_is_hidden() -> None:
+    """A mover before a wall and a chair, some pixels of which its mask covers wrongly."""
+    mask = box((10, 40, 20, 30))
+    hidden = torch.zeros(H, W)
+    hidden[10:30, 20:30] = 8.0
+    hidden[30:38, 20:30] = 3.0
+    hidden[38:40, 20:30] = 1.0
+    hidden[:, 40:] = 0.5  # not of this mover
+    mover = only(floor(), mask, hidden)
+    assert mover.hidden == pytest.approx(math.log(3.0))
+    assert mover.width == 10.0
+    hidden[:38] = 0
+    assert only(floor(), mask, hidden).hidden is None  # too few
+
+
+def labels(mask: torch.Tensor) -> torch.Tensor:
+    return find_movers(0, floor(), mask, NOTHING)[0]
 
 
 def zoomed(scale: float, turn: float) -> Flow:
@@ -71,16 +93,30 @@ def zoomed(scale: float, turn: float) -> Flow:
 
 def test_growing_means_coming_nearer() -> None:
     a, b = box((15, 40, 20, 32)), box((13, 42, 20, 36))
-    labels_a, labels_b = find_movers(0, floor(), a)[0], find_movers(1, floor(), b)[0]
+    labels_a, labels_b = labels(a), labels(b)
     flow = zoomed(1.05, 0.02)
     flow.displacement[15:19, 20:32] = 5.0  # a waving arm
-    ((one, other, change, sigma),) = link_movers(labels_a, labels_b, flow)
-    assert (one, other) == (1, 1)
-    assert change == pytest.approx(-math.log(1.05), abs=2e-3)
-    assert 0 < sigma < 0.02
-    away = find_movers(1, floor(), box((45, 58, 60, 75)))[0]
+    (link,) = link_movers(labels_a, labels_b, flow)
+    assert (link.a, link.b) == (1, 1)
+    assert link.change == pytest.approx(-math.log(1.05), abs=2e-3)
+    assert 0 < link.sigma < 0.02
+    assert 290 < link.pixels <= 25 * 12
+    x, y = link.start[0] - 25, link.start[1] - 25
+    assert link.end[0] == pytest.approx(27 + 1.05 * x - 0.02 * y, abs=0.05)
+    assert link.end[1] == pytest.approx(24 + 1.05 * y + 0.02 * x, abs=0.05)
+    away = labels(box((45, 58, 60, 75)))
     assert link_movers(labels_a, away, flow) == []
     assert link_movers(labels_a * 0, labels_b, flow) == []
+
+
+def test_of_two_things_that_touch_neither_is_the_pair() -> None:
+    still = Flow(torch.zeros(H, W, 2), torch.ones(H, W, dtype=torch.bool), torch.ones(H, W))
+    apart = labels(box((10, 40, 20, 30), (42, 52, 20, 28)))
+    touching = labels(box((10, 40, 20, 30), (40, 52, 20, 28)))
+    for a, b in ((apart, touching), (touching, apart)):
+        (link,) = link_movers(a, b, still)
+        assert link.pixels == 300
+        assert (link.a, link.b) == (1, 1)
 
 
 def test_one_thing_is_as_far_as_its_nearest_grounds_over_time() -> None:
@@ -111,6 +147,20 @@ def test_a_border_bounds_without_pulling() -> None:
     assert far == pytest.approx(1.0, abs=0.05)
 
 
+def test_what_is_hidden_bounds_and_the_course_decides_below() -> None:
+    """A figure whose feet are below the picture, before a chair at 2 in three frames of twenty."""
+    movers = [
+        Mover(k, 1, 1.6, False, 2.0, math.log(2.0) if k in (7, 8, 9) else 1.9) for k in range(20)
+    ]
+    links = [Link(k, k + 1, 0.0, 0.003) for k in range(19)]
+    bounded = solve_movers(movers, links)
+    assert (bounded - math.log(2.0)).abs().max() < 0.02
+    told = solve_movers(movers, links, course=[CourseDepth(0.5, 0.1)] * 20)
+    assert (told - 0.5).abs().max() < 0.02
+    behind = solve_movers(movers, links, course=[CourseDepth(1.0, 0.4)] * 20)
+    assert (behind - math.log(2.0)).abs().max() < 0.1
+
+
 def test_opening_takes_threads_away() -> None:
     mask = box((10, 40, 20, 30), (50, 52, 20, 60), (25, 26, 30, 50))
     assert torch.equal(opened(mask), box((10, 40, 20, 30)))
@@ -118,9 +168,9 @@ def test_opening_takes_threads_away() -> None:
 
 def test_placing_keeps_a_share_of_the_relief() -> None:
     z = floor()
-    labels, _ = find_movers(0, z, box((10, 40, 20, 30)))
-    out = place_movers(z, z, labels, {1: math.log(3.0)}, MoverOptions(relief=0.5))
-    inside = labels == 1
+    found = labels(box((10, 40, 20, 30)))
+    out = place_movers(z, z, found, {1: math.log(3.0)}, MoverOptions(relief=0.5))
+    inside = found == 1
     assert float(out[inside].median()) == pytest.approx(3.0, rel=0.01)
     torch.testing.assert_close(out[10:40, 20].log().diff(), 0.5 * z[10:40, 20].log().diff())
     assert torch.equal(out[~inside], z[~inside])

@@ -1,6 +1,5 @@
 """Where a followed thing is in the world, and how fast it goes."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +9,11 @@ from torch import Tensor
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.pose import transform_points
 from rcvd.geometry.views import view_rays
+from rcvd.recon.mover_course import SURFACE
 from rcvd.types import Cameras
 
 FEWEST = 12  # pixels with a depth that place a thing
 FEWEST_POINTS = 3  # that make a velocity
-SURFACE = math.pi / 4  # mean distance of a round thing's seen surface to its axis, in radii
 SIDE = 2  # px from the left or right border within which it is taken to cut a thing
 INNER = 0.5  # share of a box's sides that is looked at where no mask tells its pixels
 

@@ -35,7 +35,8 @@ from rcvd.recognition.visualise.pictures import Picture, to_bytes
 from rcvd.scene import Scene
 from rcvd.store import writing
 
-CACHED = 40  # fields, more than a trajectory is long
+HELD = 2**29  # bytes of flow kept, as every scale is followed and then described
+FEWEST = 40  # fields kept at least, more than a trajectory is long
 LOG_SIGMA = 0.1  # of a reconstruction's depth
 TAIL, HEAD = (255, 210, 60), (230, 40, 40)  # colours of a drawn trajectory
 
@@ -47,6 +48,11 @@ class ClipMotion:
     found: Trajectories
     descriptors: Descriptors
     deep: dict[str, Float[Tensor, "n _d"]] = field(default_factory=dict)
+
+
+def fields_held(size: tuple[int, int]) -> int:
+    """How many frames' motion of (height, width) is kept: two flows in float32 and a mask."""
+    return max(FEWEST, HELD // (17 * size[0] * size[1]))
 
 
 def scene_motion(scene: Scene, camera: Camera) -> MotionOf:
@@ -64,7 +70,7 @@ def scene_motion(scene: Scene, camera: Camera) -> MotionOf:
             return without_homography(flow, scene.moving(k))
         return uncompensated(flow)
 
-    return lru_cache(CACHED)(motion)
+    return lru_cache(fields_held(scene.size))(motion)
 
 
 def scene_trajectories(
@@ -80,7 +86,8 @@ def scene_trajectories(
         raise UserError(
             f"{scene.root} has {scene.n_frames} frames; trajectories of {o.length} steps need more"
         )
-    frame_of, motion_of = lru_cache(CACHED)(scene.rgb), scene_motion(scene, camera)
+    frame_of = lru_cache(fields_held(scene.size))(scene.rgb)
+    motion_of = scene_motion(scene, camera)
     found = dense_trajectories(scene.n_frames, scene.size, frame_of, motion_of, o)
     return ClipMotion(found, describe(found, scene.size, frame_of, motion_of))
 
