@@ -5,7 +5,8 @@ tools/bench stages DEMO...      folders that `rcvd demo --out` has left, interme
 
 AbsRel with one scale for the sequence, of all and of the static pixels, and flicker of the static
 pixels as a share of the prior's: after the depth prior, the solver (with fine-tuning where there
-was a round), triangulation, and the filter. Prints Markdown.
+was a round), triangulation, and the filter. Then, of the final depth of static pixels,
+by where it comes from: share of the pixels, AbsRel, share of the error. Prints Markdown.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from rcvd.evaluation.consistency import flicker
 from rcvd.evaluation.depth import one_scale_abs_rel
 from rcvd.export.cameras import read_cameras
 from rcvd.items import array_name, read_array
+from rcvd.recon.complete import UNMEASURED
 from rcvd.scene import Scene
 
 STAGES = {"prior": None, "solver": "finetune", "triangulation": "triangulate", "filter": "filter"}
@@ -54,6 +56,37 @@ def figures(demo: Path) -> Iterator[tuple[str, float, float, float]]:
         )
 
 
+def by_source(demo: Path) -> Iterator[tuple[str, float, float, float]]:
+    """Where static depth comes from, share of the pixels, AbsRel, and share of the error."""
+    scene = Scene.load(demo / "scene")
+    folder, frames = scene.folder("triangulate"), range(scene.n_frames)
+
+    def read(kind: str) -> Tensor:
+        return torch.stack(
+            [torch.from_numpy(read_array(folder / kind / array_name(k))) for k in frames]
+        )
+
+    with np.load(demo / "truth.npz") as truth:
+        z, moving = torch.from_numpy(truth["z"]), torch.from_numpy(truth["moving"])
+    known, final = z > 0, depth_after(scene, "filter")
+    scale = (z[known] / final[known]).double().median()
+    error = ((scale * final - z).abs() / z.clamp(min=1e-6)).double()
+    static = known & ~moving
+    measured = read("confidence") > UNMEASURED
+    borrowed = ~measured & (read("borrowed") > 0)
+    masked = torch.stack([scene.moving(k) for k in frames])
+    rest = ~measured & ~borrowed
+    for name, part in (
+        ("measured", measured),
+        ("borrowed", borrowed),
+        ("neither, under the moving mask", rest & masked),
+        ("neither, elsewhere", rest & ~masked),
+    ):
+        chosen = error[static & part]
+        share = len(chosen) / int(static.sum())
+        yield name, share, float(chosen.mean()), float(chosen.sum() / error[static].sum())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -61,11 +94,17 @@ def main() -> None:
     parser.add_argument("demos", type=Path, nargs="+")
     torch.set_num_threads(1)
     print("| clip | " + " | ".join(STAGES) + " |\n|---" + "|---" * len(STAGES) + "|")
-    for demo in parser.parse_args().demos:
+    demos = parser.parse_args().demos
+    for demo in demos:
         rows = list(figures(demo))
         first = rows[0][3]
         cells = (f"{a:.3f}, {s:.3f}, {change / first:.2f}" for _, a, s, change in rows)
         print(f"| {demo.name} | " + " | ".join(cells) + " |", flush=True)
+    print("\n| clip | depth | pixels | AbsRel | of the error |\n|---|---|---|---|---|")
+    for demo in demos:
+        for name, share, error, part in by_source(demo):
+            cells = f"{100 * share:.1f} % | {error:.3f} | {100 * part:.0f} %"
+            print(f"| {demo.name} | {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
