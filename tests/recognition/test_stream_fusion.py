@@ -150,7 +150,9 @@ def test_on_a_scene_of_the_real_pipeline(name: str, flow_scene: Path) -> None:
     torch.testing.assert_close(found.sum(), torch.tensor(1.0))
 
 
-def learned(name: str, task: Task, inputs: tuple[str, ...]) -> float:
+def learned(
+    name: str, task: Task, inputs: tuple[str, ...], clips: int, options: TrainOptions
+) -> float:
     """Share of new clips named right after a few passes over MotionWorld."""
     torch.manual_seed(0)
     network = small_ones(classes(task))[name]
@@ -161,18 +163,19 @@ def learned(name: str, task: Task, inputs: tuple[str, ...]) -> float:
         flow = made.flow / 4 if "flow" in inputs else None
         return ClipsInMemory(4 * (made.rgb - 0.5), flow, made.label)
 
-    options = TrainOptions(epochs=8, rate=0.003, clip_norm=1.0)
-    Training(network, inputs, Loader(samples(1200, 0), 32, 0), options).run()
+    Training(network, inputs, Loader(samples(clips, 0), 32, 0), options).run()
     return hit_at(*evaluate(network, inputs, Loader(samples(400, 9), 100, shuffle=False)), 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["st_resnet", "fused_two_stream"])
-def test_joined_streams_learn_look_and_motion_together(name: str) -> None:
-    """18 classes of 3 looks and 6 motions; frames in no order tell at most the look, 1/6 right."""
-    assert 0.3 < learned(name, "joint", ("rgb", "flow")) < 1.0
+def test_joined_streams_learn_motions(name: str) -> None:
+    """Frames in no order cannot tell a motion from its reversal: 1/2 at most, 1/8 by chance."""
+    options = TrainOptions(epochs=4, rate=0.01, clip_norm=1.0)
+    assert 0.5 < learned(name, "dir8", ("rgb", "flow"), 600, options) < 1.0
 
 
 @pytest.mark.slow
 def test_segments_learn_looks() -> None:
-    assert 0.25 < learned("tsn", "look", ("rgb",)) < 1.0  # chance is 1/6
+    options = TrainOptions(epochs=8, rate=0.003, clip_norm=1.0)
+    assert 0.25 < learned("tsn", "look", ("rgb",), 1200, options) < 1.0  # chance is 1/6
