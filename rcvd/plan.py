@@ -9,6 +9,7 @@ from pathlib import Path
 from rcvd.amounts import in_words
 from rcvd.errors import UserError
 from rcvd.flow.pairs import make_pairs
+from rcvd.recon.matches import MatchOptions
 from rcvd.selection import chosen_times
 from rcvd.stages.frames import FramesSettings, selection
 from rcvd.video import frame_times, source_size, working_size
@@ -22,8 +23,8 @@ SHARES = (1.0, 0.5, 0.25, 0.125)  # of the windows' full size, tried in this ord
 class Cost:
     """What a stage takes. Bytes of main memory: fixed: program and libraries; pixel: by pixel of a
     frame; source: by pixel of the video's own frames; window: by pixel, of the frames and flows it
-    keeps at hand; frame: by frame of the clip. disk, pair_disk: bytes by pixel of each frame, of
-    each pair. seconds: of one CPU core by million pixels and frame.
+    keeps at hand; frame: by frame of the clip; match: by match of the solve. disk, pair_disk: bytes
+    by pixel of each frame, of each pair. seconds: of one CPU core by million pixels and frame.
 
     Fitted to `tools/bench pipeline` (see there); an upper bound rather than a mean.
     """
@@ -33,6 +34,7 @@ class Cost:
     source: float = 0.0
     window: float = 0.0
     frame: float = 0.0
+    match: float = 0.0
     disk: float = 0.0
     pair_disk: float = 0.0
     seconds: float = 0.0
@@ -43,7 +45,7 @@ COSTS: Mapping[str, Cost] = {
     "flow": Cost(pixel=600, window=32 * 25, frame=60e3, pair_disk=4.4, seconds=2.1),
     "depth": Cost(pixel=1400, disk=4, seconds=1.0),
     "masks": Cost(pixel=1300, window=32 * 12 + 64 * 13, disk=0.1, seconds=1.5),
-    "poses": Cost(pixel=1700, window=64 * 17 + 64 * 13, frame=1.5e6, disk=0.1, seconds=3.2),
+    "poses": Cost(pixel=1700, window=64 * 17 + 64 * 13, match=800, disk=0.1, seconds=3.2),
     "finetune": Cost(pixel=1900, window=64 * 5, frame=60e3, disk=4),
     "triangulate": Cost(pixel=2200, window=24 * 20, disk=20.1, seconds=4.9),
     "filter": Cost(pixel=2400, window=24 * 13 + 10 * 4, disk=8, seconds=0.8),
@@ -162,7 +164,7 @@ def check_disk(plan: Plan, out: Path) -> None:
 
 def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str) -> Plan:
     pairs = len(make_pairs(max(clip.frames, 2), clip.rule).pairs)
-    memory = {name: _memory(name, clip, share) for name in stages}
+    memory = {name: _memory(name, clip, share, pairs) for name in stages}
     disk = {name: _disk(COSTS[name], clip, pairs) for name in stages}
     if clip.full_resolution and "export" in disk:
         disk["export"] += round(FULL_SIZE_DISK * clip.source_pixels * clip.frames)
@@ -174,7 +176,8 @@ def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str) -> Plan:
     return Plan(clip, memory, share, sum(disk.values()), kept, seconds)
 
 
-def _memory(name: str, clip: Clip, share: float) -> int:
+def _memory(name: str, clip: Clip, share: float, pairs: int) -> int:
+    matches = pairs * MatchOptions().of_clip(pairs).points
     costs = [COSTS[name]]
     if name == "finetune" and clip.training:
         costs.append(TRAINING)
@@ -184,6 +187,7 @@ def _memory(name: str, clip: Clip, share: float) -> int:
     for cost in costs:
         total += cost.fixed + (cost.pixel + share * cost.window) * clip.pixels
         total += cost.source * clip.source_pixels + cost.frame * clip.frames
+        total += cost.match * matches
     return round(total)
 
 

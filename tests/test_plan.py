@@ -49,6 +49,16 @@ def test_ten_minutes_of_full_hd_fit_eight_gigabytes(
     assert whole.frames == 18_000
 
 
+def test_the_solve_of_a_thousand_frames_is_foreseen() -> None:
+    """3.85 GB were measured (`tools/bench pipeline --render 1000`, 30 November 2026)."""
+    size = (224, 384)
+    long = make_plan(Clip(1000, size, size), NAMES)
+    assert long.peak[0] == "poses"
+    assert 3.85e9 <= long.peak[1] < 1.2 * 3.85e9
+    longer = make_plan(Clip(2000, size, size), NAMES)
+    assert longer.memory["poses"] < 1.1 * long.memory["poses"]  # fewer points of more frames
+
+
 def test_windows_shrink_before_a_run_is_refused() -> None:
     wide = make_plan(LONG, NAMES)
     assert wide.share == 1

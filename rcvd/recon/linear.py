@@ -6,7 +6,7 @@ complement. Sums over points are matrix products of one pair; sums over pairs go
 fixed order on every device.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -64,10 +64,7 @@ class _PairProducts:
 def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
     """Normal equations of matches and prior at a state, robust weights included."""
     points = camera_points(data, state)
-    parts = [_pair_products(part, state, noise, free, points) for part in data.chunks()]
-    pairs = _PairProducts(
-        *(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(_PairProducts))
-    )
+    pairs = _all_products(data, state, noise, free, points)
     offset = prior_residuals(data, state)
     weight_p = prior_weight(data, offset, noise)
     t = len(offset)
@@ -100,6 +97,22 @@ def point_information(data: Data, state: State, noise: Noise) -> Float[Tensor, "
     )
     weight = prior_weight(data, prior_residuals(data, state), noise)
     return sum_rows(by_pair, data.i, len(weight)) + weight
+
+
+def _all_products(
+    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
+) -> _PairProducts:
+    """Those of every pair, each written to its place: the rows of some pairs at a time exist."""
+    out: dict[str, Tensor] = {}
+    done = 0
+    for part in data.chunks():
+        found = vars(_pair_products(part, state, noise, free, points))
+        for name, values in found.items():
+            if not done:
+                out[name] = values.new_empty(len(data.i), *values.shape[1:])
+            out[name][done : done + len(values)] = values
+        done += len(part.i)
+    return _PairProducts(**out)
 
 
 def _pair_products(

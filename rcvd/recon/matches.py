@@ -27,16 +27,26 @@ MOVING_CELL = 8  # pixels: cells in which the share of moving pixels is kept for
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """points: sampled pixels of a frame, one a cell. border: pixels kept free at the image border.
+    """points: sampled pixels of a frame, one a cell. most: matches of a clip; a longer one takes
+    fewer points, `least` or more. border: pixels kept free at the image border.
 
     depth_edge: a pixel whose 3x3 depths differ by more than this ratio is not sampled. sharpen: of
     the targets, where the pictures are at hand.
     """
 
     points: int = 768
+    most: int = 4_000_000
+    least: int = 192
     border: int = 3
     depth_edge: float = 1.15
     sharpen: SharpenOptions = field(default_factory=SharpenOptions)
+
+    def of_clip(self, pairs: int) -> "MatchOptions":
+        """With as many points a frame as `most` leaves to a clip of so many pairs: the memory of
+        the solve is bounded by it.
+        """
+        room = max(self.least, self.most // max(1, pairs))
+        return replace(self, points=min(self.points, room))
 
 
 @dataclass(frozen=True)

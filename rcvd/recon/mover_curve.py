@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from rcvd.recon.movers import Link, Mover
@@ -74,14 +76,28 @@ def solve_movers(
         w_guess = 1 / (o.guess * _smooth(x - guess))
         w_course = goes * o.course / (sigma * _smooth(x - going))
         w_link = 1 / (error * _smooth(x[b] - x[a] - change))
-        matrix = torch.diag(w_ground + w_hidden + w_guess + w_course)
-        for i, j, sign in ((a, a, 1.0), (b, b, 1.0), (a, b, -1.0), (b, a, -1.0)):
-            matrix.index_put_((i, j), sign * w_link, accumulate=True)
+        own = w_ground + w_hidden + w_guess + w_course
         right = w_ground * ground + w_hidden * hidden + w_guess * guess + w_course * going
         right.index_add_(0, b, w_link * change)
         right.index_add_(0, a, -w_link * change)
-        x = torch.linalg.solve(matrix, right)
+        x = _solved(own, w_link, a, b, right)
     return x
+
+
+def _solved(
+    own: Float[Tensor, "n"],
+    link: Float[Tensor, "m"],
+    a: Int[Tensor, "m"],
+    b: Int[Tensor, "m"],
+    right: Float[Tensor, "n"],
+) -> Float[Tensor, "n"]:
+    """x of (diag(own) + the links' Laplacian) x = right, whose size is that of the clip: sparse."""
+    every = torch.arange(len(own))
+    rows, columns = torch.cat([every, a, b, a, b]), torch.cat([every, a, b, b, a])
+    values = torch.cat([own, link, link, -link, -link])
+    places = (rows.numpy(), columns.numpy())
+    matrix = sparse.coo_array((values.numpy(), places), shape=(len(own), len(own)))
+    return torch.from_numpy(spsolve(matrix.tocsc(), right.numpy()))
 
 
 def _values(known: Sequence[float | None]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:

@@ -133,9 +133,8 @@ class ClipSolver:
         window = self.workspace.window(CACHED_FRAMES)
         z_of, moving_of = lru_cache(window)(z_of), lru_cache(window)(moving_of)
         frames = ((scene.rgb(k), z_of(k), moving_of(k)) for k in range(scene.n_frames))
-        matches = build_matches(
-            frames, self._flows(), z_of, moving_of, self.settings.matches, self._pictures()
-        )
+        sampling = self.settings.matches.of_clip(len(self.pairs))
+        matches = build_matches(frames, self._flows(), z_of, moving_of, sampling, self._pictures())
         known = known_intrinsics(self.settings, scene)
         with store.progress("solving", 100) as advance:
             done = 0

@@ -118,3 +118,11 @@ def test_moving_share_is_an_area_average() -> None:
     assert share.shape == (6, 8)
     torch.testing.assert_close(share[0], torch.full((8,), 0.5))
     assert share[1:].max() == 0
+
+
+def test_a_long_clip_takes_fewer_points_of_each_frame() -> None:
+    options = MatchOptions(points=768, most=100_000, least=192)
+    assert options.of_clip(100) == options
+    assert options.of_clip(200).points == 500
+    assert options.of_clip(100_000).points == 192
+    assert options.of_clip(0) == options
