@@ -23,7 +23,7 @@ class BundledDepth(nn.Module):
     metric = False
     log_sigma = 0.3  # measured: .25 livingroom, .24 room, .5 office
     trainable = True
-    learning_rate = 1e-4
+    learning_rate = 1e-5
     group = "all"
     free_disparity_shift = False
 
