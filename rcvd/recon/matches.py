@@ -27,11 +27,10 @@ MOVING_CELL = 8  # pixels: cells in which the share of moving pixels is kept for
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """points: sampled pixels of a frame, one a cell. most: matches of a clip; a longer one takes
-    fewer points, `least` or more. border: pixels kept free at the image border.
-
-    depth_edge: a pixel whose 3x3 depths differ by more than this ratio is not sampled. sharpen: of
-    the targets, where the pictures are at hand.
+    """points: sampled pixels of a frame, one a cell. most: matches of a clip, bounds the memory
+    of the solve: a longer one takes fewer points, `least` or more. border: pixels kept free at the
+    image border. depth_edge: a pixel whose 3x3 depths differ by more than this ratio is not
+    sampled. sharpen: of the targets, where the pictures are at hand.
     """
 
     points: int = 768
@@ -42,11 +41,8 @@ class MatchOptions:
     sharpen: SharpenOptions = field(default_factory=SharpenOptions)
 
     def of_clip(self, pairs: int) -> "MatchOptions":
-        """With as many points a frame as `most` leaves to a clip of so many pairs: the memory of
-        the solve is bounded by it.
-        """
-        room = max(self.least, self.most // max(1, pairs))
-        return replace(self, points=min(self.points, room))
+        """With as many points a frame as `most` leaves to a clip of so many pairs."""
+        return replace(self, points=min(self.points, max(self.least, self.most // max(1, pairs))))
 
 
 @dataclass(frozen=True)
