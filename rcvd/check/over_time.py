@@ -6,7 +6,7 @@ The measures of `rcvd evaluate --profile consistency`, on some of the pairs of f
 import math
 from functools import lru_cache
 
-from rcvd.evaluation.consistency import Camera, View, flow_change, nan_mean, sequence_consistency
+from rcvd.evaluation.consistency import View, flicker, sequence_consistency
 from rcvd.scene import Scene
 
 PAIRS = 16  # at each distance, evenly chosen: enough for a mean, in a few seconds
@@ -24,11 +24,7 @@ def over_time(scene: Scene) -> dict[str, float | None]:
         return scene.depth(k)[0], ~scene.moving(k)
 
     found = sequence_consistency(view, cameras, at_most=PAIRS)
-    last = scene.n_frames - 1
-    changes = []
-    for k in range(0, last, math.ceil(last / PAIRS)):
-        pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
-        (z, static), (z_next, _) = view(k), view(k + 1)
-        changes.append(flow_change(z, z_next, scene.flow(k, k + 1), pair, static))
-    found["flicker"] = nan_mean(changes)
+    found["flicker"] = flicker(
+        lambda k: view(k)[0], lambda k: view(k)[1], scene.flow, cameras, PAIRS
+    )
     return {name: round(v, 6) if math.isfinite(v) else None for name, v in found.items()}

@@ -124,13 +124,15 @@ def flicker(
     static_of: Callable[[int], Bool[Tensor, "h w"]],
     flow_of: Callable[[int, int], Flow | None],
     cameras: Cameras,
+    at_most: int | None = None,
 ) -> float:
     """Mean `flow_change` of static pixels from each frame to the next, under their cameras.
 
-    Frames without flow to the next are left out; NaN where none has any.
+    at_most: see `sequence_consistency`. Frames without flow to the next are left out; NaN where
+    none has any.
     """
-    changes = []
-    for k in range(len(cameras.world_from_cam) - 1):
+    changes, n = [], len(cameras.world_from_cam) - 1
+    for k in range(0, n, _every(n, at_most)):
         flow = flow_of(k, k + 1)
         if flow is not None:
             pair = Camera.of(cameras, k), Camera.of(cameras, k + 1)
@@ -194,7 +196,7 @@ def sequence_consistency(
     """
     t, held, found = len(cameras.world_from_cam), dict[int, View](), dict[str, list[float]]()
     gaps = [gap for gap in gaps if gap < t]
-    every = {gap: max(1, math.ceil((t - gap) / (at_most or t))) for gap in gaps}
+    every = {gap: _every(t - gap, at_most) for gap in gaps}
     for frame in range(t):
         held[frame] = view(frame)
         for gap in gaps:
@@ -208,6 +210,11 @@ def sequence_consistency(
                     found.setdefault("tae", []).append(100 * warped_abs_rel(*pair))
         held.pop(frame - max(gaps, default=0), None)
     return {name: nan_mean(values) for name, values in found.items()}
+
+
+def _every(pairs: int, at_most: int | None) -> int:
+    """Each so many-th of the pairs is taken, so that they are no more than at_most."""
+    return 1 if at_most is None else max(1, math.ceil(pairs / at_most))
 
 
 def nan_mean(values: Sequence[float]) -> float:
