@@ -37,19 +37,27 @@ class Restart:
     links: list[int]
 
 
-def _holding(data: Data, state: State) -> tuple[Bool[Tensor, "p s"], Bool[Tensor, "p s"]]:
-    """Which matches count, and which of them these cameras and depths explain."""
-    residuals = pair_residuals(data, state)
-    use = data.confidence > 0
-    near = residuals.uv.square().sum(1).sqrt() < LINK_PX
-    return use, use & residuals.in_front & near
+@dataclass(frozen=True)
+class Holding:
+    """Which matches count, and which of them cameras and depths of t frames explain."""
+
+    use: Bool[Tensor, "p s"]
+    good: Bool[Tensor, "p s"]
+    t: int
+
+    @classmethod
+    def of(cls, data: Data, state: State) -> "Holding":
+        residuals = pair_residuals(data, state)
+        use = data.confidence > 0
+        near = residuals.uv.square().sum(1).sqrt() < LINK_PX
+        return cls(use, use & residuals.in_front & near, len(state.log_scale))
 
 
-def broken_links(data: Data, state: State) -> list[int]:
+def broken_links(data: Data, holding: Holding) -> list[int]:
     """Frames k whose step from k - 1 most matches contradict."""
-    use, good = _holding(data, state)
+    use, good = holding.use, holding.good
     share = good.sum(1) / use.sum(1).clamp(min=1)
-    best = torch.ones_like(state.log_scale)
+    best = share.new_ones(holding.t)
     for p in ((data.i - data.j).abs() == 1).nonzero()[:, 0].tolist():
         if int(use[p].sum()) >= MIN_POINTS:
             later = max(int(data.i[p]), int(data.j[p]))
@@ -57,22 +65,20 @@ def broken_links(data: Data, state: State) -> list[int]:
     return (best < LINK_SHARE).nonzero()[:, 0].tolist()
 
 
-def doubtful_links(data: Data, state: State) -> list[int]:
+def doubtful_links(data: Data, holding: Holding) -> list[int]:
     """Frames k where far fewer of the matches between frames before and from k on hold than at
     other k; of several in a row the first.
     """
-    use, good = _holding(data, state)
     first, last = torch.minimum(data.i, data.j), torch.maximum(data.i, data.j)
-    near = last - first <= REACH
-    t = len(state.log_scale)
+    near, t = last - first <= REACH, holding.t
 
     def across(matches: Bool[Tensor, "p s"]) -> Float[Tensor, "t"]:
-        count = matches[near].sum(1).to(state.log_scale)
+        count = matches[near].sum(1).to(data.confidence)
         begun, ended = (sum_rows(count, k[near] + 1, t + 1) for k in (first, last))
         return (begun - ended).cumsum(0)[:t]
 
-    total = across(use)
-    share = across(good) / total.clamp(min=1)
+    total = across(holding.use)
+    share = across(holding.good) / total.clamp(min=1)
     doubtful = (total >= MIN_POINTS) & (share < JOINT_SHARE * share[1:].median())
     doubtful[0] = False
     return (doubtful[1:] & ~doubtful[:-1]).nonzero()[:, 0].add(1).tolist()
@@ -82,7 +88,8 @@ def restart(data: Data, state: State, lens: Lens, options: InitialOptions) -> Re
     """Every broken or doubtful link by resection on the solved points before it; what follows
     moves along.
     """
-    links = sorted({*broken_links(data, state), *doubtful_links(data, state)})
+    holding = Holding.of(data, state)
+    links = sorted({*broken_links(data, holding), *doubtful_links(data, holding)})
     made = []
     for k in links:
         near = (data.j == k) & (data.i < k) & (data.i >= k - REACH)

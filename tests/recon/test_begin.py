@@ -17,7 +17,7 @@ from rcvd.recon.initialise import InitialOptions, first_state
 from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens, lens_of
 from rcvd.recon.planar import planar_frames
-from rcvd.recon.restart import broken_links, doubtful_links, restart
+from rcvd.recon.restart import Holding, broken_links, doubtful_links, restart
 from rcvd.recon.schedule import Setting, depths
 from rcvd.recon.solver import solve
 from rcvd.recon.spans import bridge_spans
@@ -83,23 +83,23 @@ def test_the_focal_is_searched_before_the_first_cameras(hfov: float) -> None:
 def test_a_broken_link_is_made_anew() -> None:
     made = make(noise=0.1)
     data, state = truth(made)
-    assert broken_links(data, state) == []
+    assert broken_links(data, Holding.of(data, state)) == []
     wrong = se3_exp(torch.tensor([0.3, -0.2, 0.1, 0.1, -0.15, 0.05], dtype=torch.float64))
     poses = state.world_from_cam.clone()
     poses[5:] = wrong @ poses[5:]
     broken = replace(state, world_from_cam=poses, log_scale=state.log_scale.clone())
-    assert broken_links(data, broken) == [5]
+    assert broken_links(data, Holding.of(data, broken)) == [5]
     lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
     mended = restart(data, broken, lens, InitialOptions())
     assert mended.links == [5]
     torch.testing.assert_close(mended.state.world_from_cam, state.world_from_cam, atol=5e-3, rtol=0)
-    assert broken_links(data, mended.state) == []
+    assert broken_links(data, Holding.of(data, mended.state)) == []
 
 
 def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
     made = make(noise=0.1)
     data, state = truth(made)
-    assert doubtful_links(data, state) == []
+    assert doubtful_links(data, Holding.of(data, state)) == []
     growth = torch.tensor([0.0] * 5 + [0.9] * 5, dtype=torch.float64)
     poses = state.world_from_cam.clone()
     joint = poses[5, :3, 3].clone()
@@ -111,7 +111,7 @@ def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
         log_z=state.log_z + growth[:, None],
         grid=state.grid[:, :1, :1],
     )
-    assert doubtful_links(data, wrong) == [5]
+    assert doubtful_links(data, Holding.of(data, wrong)) == [5]
     lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
     setting = Setting(made.matches, lens, OPTIONS, structure_of(made.matches.pairs, 10))
     start = Start(setting, wrong, torch.ones_like(made.matches.point_valid))
@@ -120,7 +120,7 @@ def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
     assert rival.links == [5]
     assert rival.taken
     assert rival.cost > 1.05
-    assert doubtful_links(data, stuck.state) == []
+    assert doubtful_links(data, Holding.of(data, stuck.state)) == []
     truer = replace(start, state=replace(state, grid=wrong.grid))
     assert better_start(setting, truer, lambda _few, given, _name: given) == (truer, None)
 
