@@ -22,12 +22,12 @@ from rcvd.recon.focal_search import searched_focal
 from rcvd.recon.free import Free
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
+from rcvd.recon.joints import doubtful_links
 from rcvd.recon.judging import judged
 from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
-from rcvd.recon.restart import Holding, doubtful_links
 from rcvd.recon.schedule import GRIDS, NO_GRID, Setting, camera_noise, cameras, depths
 from rcvd.recon.spans import bridge_spans, held_frames
 from rcvd.recon.starts import Rival
@@ -145,8 +145,7 @@ def _doubtful(setting: Setting, state: State, rival: Rival | None) -> list[int]:
     """Frames where the parts before and after may not fit: few matches hold across the step, or
     another start made it elsewhere at hardly more cost.
     """
-    data = setting.problem(NO_GRID, setting.free()).data
-    links = set(doubtful_links(data, Holding.of(data, state)))
+    links = set(doubtful_links(setting.problem(NO_GRID, setting.free()).data, state))
     return sorted(links | set(rival.links if rival and rival.undecided else ()))
 
 
