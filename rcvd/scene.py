@@ -105,9 +105,13 @@ class Scene:
         return items.read_flow(self._items("flow"), i, j)
 
     def moving(self, k: int) -> Bool[Tensor, "h w"]:
-        """The masks refined by the solver where it has run, else the first ones."""
-        refined = Store(self.root).done("finetune")
-        folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
+        """The newest masks: by what other frames have measured, by the solver's residuals, or the
+        first ones.
+        """
+        store, folder = Store(self.root), self.folder("triangulate") / "moving"
+        if not (store.done("triangulate") and folder.is_dir()):  # older scenes have none
+            refined = store.done("finetune")
+            folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
         return items.read_mask(folder / items.frame_name(k))
 
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
@@ -118,7 +122,7 @@ class Scene:
         """Separate things of frame k with masks, boxes, labels, scores, tracks and the verdict
         whether they move: the one of the solved cameras where there are any, else the first.
 
-        Without a detector they are the connected regions of the moving mask.
+        Without a detector they are the connected regions of the mask that the solver refined.
         """
         store = Store(self.root)
         stage = "poses" if store.done("poses") else "masks"
