@@ -108,11 +108,17 @@ class Scene:
         """The newest masks: by what other frames have measured, by the solver's residuals, or the
         first ones.
         """
-        store, folder = Store(self.root), self.folder("triangulate") / "moving"
-        if not (store.done("triangulate") and folder.is_dir()):  # older scenes have none
-            refined = store.done("finetune")
+        if self._moving_measured():
+            folder = self.folder("triangulate") / "moving"
+        else:
+            refined = Store(self.root).done("finetune")
             folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
         return items.read_mask(folder / items.frame_name(k))
+
+    def _moving_measured(self) -> bool:
+        """Whether `triangulate` has written masks and instances, as its versions from 6 on do."""
+        folder = self.folder("triangulate") / "moving"
+        return folder.is_dir() and Store(self.root).done("triangulate")
 
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks before any camera was known."""
@@ -120,12 +126,12 @@ class Scene:
 
     def instances(self, k: int) -> Instances:
         """Separate things of frame k with masks, boxes, labels, scores, tracks and the verdict
-        whether they move: the one of the solved cameras where there are any, else the first.
+        whether they move: the newest, as in `moving`.
 
-        Without a detector they are the connected regions of the mask that the solver refined.
+        Without a detector they share out the moving mask by its connected regions.
         """
-        store = Store(self.root)
-        stage = "poses" if store.done("poses") else "masks"
+        solved = "poses" if Store(self.root).done("poses") else "masks"
+        stage = "triangulate" if self._moving_measured() else solved
         return items.read_instances(self.folder(stage) / "instances" / items.instances_name(k))
 
     def prior(self, k: int) -> Float[Tensor, "h w"]:

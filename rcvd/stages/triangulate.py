@@ -3,8 +3,8 @@
 Four passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
 neighbouring pictures) and static/ (where this holds); completed/ and confidence/ (what other frames
 confirm, spread over the rest); borrowed/ and hidden/ (what only other frames could measure: a
-pixel's own surface, the one behind it) and moving/ (the moving mask by this); z/ (moving regions
-put where `movers` says they are).
+pixel's own surface, the one behind it), moving/ and instances/ (what moves, by this); z/ (moving
+regions put where `movers` says they are).
 """
 
 import logging
@@ -22,11 +22,15 @@ from rcvd.export.cameras import read_cameras
 from rcvd.items import (
     array_name,
     frame_name,
+    instances_name,
     read_array,
+    read_instances,
     read_pairs,
     write_array,
+    write_instances,
     write_mask,
 )
+from rcvd.masks.instances import with_moving
 from rcvd.recon.borrow import Borrowed, BorrowOptions, borrow_depth, lenders
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
@@ -80,7 +84,7 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
         for k in range(scene.n_frames):
             z = clip.prior(k)
             _save(workspace, f"confidence/{array_name(k)}", torch.full_like(z, UNMEASURED))
-            _save_mask(workspace, f"moving/{frame_name(k)}", clip.moving(k))
+            _save_moving(clip, k, clip.moving(k))
             _save(workspace, f"z/{array_name(k)}", z)
     return {"frames": scene.n_frames, "enabled": enabled, "confirmed_percent": confirmed}
 
@@ -169,7 +173,7 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
             )
         still = (confirmed(k) > 0) | (found.z > 0)
         moving = mover_pixels(clip.moving(k), still, found.hidden > 0, rgb(k), settings.pixels)
-        _save_mask(workspace, f"moving/{frame_name(k)}", moving)
+        _save_moving(clip, k, moving)
         _save(workspace, f"hidden/{array_name(k)}", found.hidden)
         _save(workspace, f"borrowed/{array_name(k)}", found.z)
 
@@ -188,6 +192,15 @@ def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:
     with workspace.writing(name) as part:
         write_array(part, values)
+
+
+def _save_moving(clip: DepthClip, k: int, moving: Tensor) -> None:
+    """moving/ and instances/ of a frame."""
+    name = f"instances/{instances_name(k)}"
+    _save_mask(clip.workspace, f"moving/{frame_name(k)}", moving)
+    found = read_instances(clip.workspace.input("poses") / name)
+    with clip.workspace.writing(name) as part:
+        write_instances(part, with_moving(found, moving.cpu()))
 
 
 def _save_mask(workspace: Workspace, name: str, values: Tensor) -> None:
