@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.views import frames_from_frames, view_rays
 from rcvd.geometry.warp import DEPTH_EDGE, inside, sample_depth
@@ -28,7 +29,7 @@ class FilterOptions:
     depths as the paper prints it (for comparison), not log-ratios.
     """
 
-    radius: int = 4
+    radius: int = positive(4)
     sharpness: float = 3.0
     window: int = 1
     edge: float = DEPTH_EDGE

@@ -185,6 +185,10 @@ def _write_mesh(source: _Source, cameras: Cameras, options: MeshOptions) -> None
     middle, _ = source.exported_depth(source.scene.n_frames // 2)
     views = map(view, source.workspace.track(list(source.frames), "mesh"))
     mesh = fuse_mesh(views, cameras, float(middle[middle > 0].median()), options)
+    if mesh.is_empty():
+        (source.scene.root / "mesh.ply").unlink(missing_ok=True)
+        logger.warning("mesh: no surface is measured by several frames; no mesh.ply")
+        return
     with writing(source.scene.root / "mesh.ply") as part:
         write_mesh(part, mesh)
     logger.info("mesh: %d triangles", len(mesh.triangle.indices))
