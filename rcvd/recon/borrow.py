@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import MIN_Z, pixel_centres
 from rcvd.geometry.views import view_rays, view_transfer
 from rcvd.geometry.warp import inside, sample, sample_depth
@@ -30,7 +31,7 @@ class BorrowOptions:
 
     enabled: bool = True
     distances: tuple[int, ...] = (2, 4)
-    every: int = 8
+    every: int = positive(8)
     reach: int = 40
     min_agreeing: int = 2
     tolerance: float = 0.05
