@@ -46,6 +46,14 @@ class FilteredDepth:
     support: Float[Tensor, "h w"]
     spread: Float[Tensor, "h w"]
 
+    def confidence(self, sigma: float) -> Float[Tensor, "h w"]:
+        """In [0, 1]: by how much the frames agree, and by how many do. sigma: spread of log depth
+        at which the confidence has fallen to exp(-1/2).
+
+        Neither is enough: a depth that no frame confirms has no spread.
+        """
+        return self.support.clamp(max=1.0) * torch.exp(-(self.spread / sigma).square() / 2)
+
 
 def depth_from_neighbours(
     z: Float[Tensor, "k h w"],

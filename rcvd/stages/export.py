@@ -81,7 +81,7 @@ class _Source:
         return self._read("confidence", k)
 
     def moving(self, k: int) -> Tensor:
-        return read_mask(self.workspace.input("finetune") / "masks" / frame_name(k))
+        return read_mask(self.workspace.input("triangulate") / "moving" / frame_name(k))
 
     def exported_depth(self, k: int) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
         """z in the exported unit, and confidence."""
@@ -231,8 +231,8 @@ def _scale(source: _Source, points: PointCloud, settings: ExportSettings) -> Sca
 
 STAGE = Stage(
     "export",
-    ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"),
+    ("frames", "flow", "depth", "masks", "poses", "finetune", "triangulate", "filter"),
     run,
-    version=2,
+    version=3,
     also=("frames",),
 )
