@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,46 @@ def test_settings_and_verbs_that_the_pages_name_exist() -> None:
     verbs = {command.name or command.callback.__name__ for command in cli.app.registered_commands}  # pyright: ignore[reportOptionalMemberAccess]
     verbs |= {str(group.name) for group in cli.app.registered_groups}
     assert set(re.findall(r"(?:^    |`)rcvd ([a-z]+)", text, re.MULTILINE)) <= verbs
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """The rcvd commands that README and the pages show, whole and in words."""
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        text = page.read_text()
+        shown = re.findall(r"^    (rcvd [^#\n]+)", text, re.MULTILINE)
+        for line in shown + re.findall(r"`(rcvd [^`\n]+)`", text):
+            yield line, re.split(r"\s+", line.strip())[1:]
+
+
+def test_flags_that_the_pages_name_exist() -> None:
+    from typer.main import get_command
+
+    from rcvd import cli
+
+    wrong, seen = [], 0
+    for line, words in commands():
+        command: Any = get_command(cli.app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+        flags = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        seen += len(flags)
+        wrong += [f"{line}: {flag}" for flag in flags - known - {"--help"}]
+    assert seen > 30
+    assert not wrong
+
+
+def test_readmes_architecture_names_every_module_package_and_tool() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Architecture")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([^`]+)`", section))
+    top = [path for path in (ROOT / "rcvd").iterdir() if not path.name.startswith("_")]
+    modules = {path.name for path in top if path.suffix == ".py"}
+    packages = {f"{path.name}/" for path in top if (path / "__init__.py").exists()}
+    wildcards = {name for name in modules if name.startswith("cli") and "cli*.py" in named}
+    assert modules | packages <= named | wildcards
+    assert {name for name in named if re.fullmatch(r"[a-z_]+\.py", name)} <= modules
+    assert {name for name in named if re.fullmatch(r"[a-z_]+/", name)} <= packages
+    files = {path.name for path in (ROOT / "tools").iterdir()}
+    benches = {f"tools/bench {name[6:-3]}" for name in files if name.startswith("bench_")}
+    parts = {name for name in files if name.startswith(("bench", "solver_", "_"))}  # of a bench
+    assert benches | {f"tools/{name}" for name in files - parts} <= named

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from rcvd.amounts import positive
 from rcvd.flow.sharpen import SharpenOptions, grey_levels, sharpened
 from rcvd.geometry.warp import inside, sample_depth
 from rcvd.types import Flow
@@ -37,7 +38,7 @@ class MatchOptions:
     most: int = 4_000_000
     least: int = 192
     border: int = 3
-    depth_edge: float = 1.15
+    depth_edge: float = positive(1.15)
     sharpen: SharpenOptions = field(default_factory=SharpenOptions)
 
     def of_clip(self, pairs: int) -> "MatchOptions":

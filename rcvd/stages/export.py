@@ -81,7 +81,7 @@ class _Source:
         return self._read("confidence", k)
 
     def moving(self, k: int) -> Tensor:
-        return read_mask(self.workspace.input("finetune") / "masks" / frame_name(k))
+        return read_mask(self.workspace.input("triangulate") / "moving" / frame_name(k))
 
     def exported_depth(self, k: int) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
         """z in the exported unit, and confidence."""
@@ -185,6 +185,10 @@ def _write_mesh(source: _Source, cameras: Cameras, options: MeshOptions) -> None
     middle, _ = source.exported_depth(source.scene.n_frames // 2)
     views = map(view, source.workspace.track(list(source.frames), "mesh"))
     mesh = fuse_mesh(views, cameras, float(middle[middle > 0].median()), options)
+    if mesh.is_empty():
+        (source.scene.root / "mesh.ply").unlink(missing_ok=True)
+        logger.warning("mesh: no surface is measured by several frames; no mesh.ply")
+        return
     with writing(source.scene.root / "mesh.ply") as part:
         write_mesh(part, mesh)
     logger.info("mesh: %d triangles", len(mesh.triangle.indices))
@@ -227,8 +231,8 @@ def _scale(source: _Source, points: PointCloud, settings: ExportSettings) -> Sca
 
 STAGE = Stage(
     "export",
-    ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"),
+    ("frames", "flow", "depth", "masks", "poses", "finetune", "triangulate", "filter"),
     run,
-    version=2,
+    version=3,
     also=("frames",),
 )
