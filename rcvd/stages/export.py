@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd import __version__
+from rcvd.amounts import positive
 from rcvd.errors import UserError
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.export.colmap import write_colmap_text
@@ -46,7 +47,7 @@ class ExportSettings:
     size. fuse: which pixels become points.
     """
 
-    scale: float | None = None
+    scale: float | None = positive(None)
     scale_from: str | None = None
     full_resolution: bool = False
     fuse: FuseOptions = field(default_factory=FuseOptions)
