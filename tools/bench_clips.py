@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Cameras of real clips by the solver alone, by variants of it, and by COLMAP: a Markdown table.
 
-    tools/bench clips DATA SCENES --clips livingroom office room --variants default paper colmap
+    tools/bench clips DATA SCENES --clips livingroom office room --variants default colmap
+    tools/bench clips DATA SCENES --clips office --variants "true flow" --shakes 5
 
 DATA holds clips in TUM's layout with the truth, SCENES finished scenes of the same names (`rcvd
 reconstruct DATA/NAME/clip.mp4 --out SCENES/NAME`), whose frames, flow, depth prior and refined
@@ -24,7 +25,7 @@ from rcvd.evaluation.sequence import TrueSequence
 from rcvd.evaluation.trajectory import align_centres, path_length
 from rcvd.evaluation.tum_rgbd import read_tum_sequence
 from rcvd.geometry.warp import induced_flow, inside, sample_depth
-from rcvd.recon.matches import MatchOptions, build_matches
+from rcvd.recon.matches import Matches, MatchOptions, build_matches
 from rcvd.recon.solver import SolverOptions, solve
 from rcvd.scene import Scene
 from rcvd.types import Flow
@@ -86,6 +87,28 @@ def no_masks(scene: Scene) -> Bool[Tensor, "t h w"]:
 
 
 @dataclasses.dataclass(frozen=True)
+class Shake:
+    """Matches moved at random, to see whether the solve ends elsewhere. pixels: standard deviation
+    along an axis; left_out: share of the matches.
+    """
+
+    pixels: float
+    left_out: float
+    seed: int
+
+    def of(self, matches: Matches) -> Matches:
+        g = torch.Generator().manual_seed(self.seed)
+        xy_j = matches.xy_j + self.pixels * torch.randn(matches.xy_j.shape, generator=g)
+        keep = torch.rand(matches.confidence.shape, generator=g) >= self.left_out
+        return dataclasses.replace(
+            matches,
+            xy_j=xy_j,
+            confidence=matches.confidence * keep,
+            z_known_j=matches.z_known_j & keep,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """What a solve is given, and its settings."""
 
@@ -95,6 +118,7 @@ class Variant:
     sharpen: bool = True
     changes: dict[str, object] = dataclasses.field(default_factory=dict)
     known_focal: bool = False
+    shake: Shake | None = None
 
     def __call__(self, scene: Scene, truth: TrueSequence) -> Row:
         z, moving = self.prior(scene, truth), self.masks(scene)
@@ -104,6 +128,8 @@ class Variant:
         matches = build_matches(
             frames, flows, z.__getitem__, moving.__getitem__, MatchOptions(), pictures
         )
+        if self.shake is not None:
+            matches = self.shake.of(matches)
         assert truth.cameras is not None
         known = truth.cameras.intrinsics[0].double() if self.known_focal else None
         began = time.process_time()
@@ -174,6 +200,17 @@ VARIANTS: dict[str, Callable[[Scene, TrueSequence], Row]] = {
 }
 
 
+def chosen(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[Scene, TrueSequence], Row]]]:
+    """The variants asked for, each solver's also of shaken matches."""
+    for name in args.variants:
+        variant = VARIANTS[name]
+        yield name, variant
+        if isinstance(variant, Variant):
+            for seed in range(1, args.shakes + 1):
+                shake = Shake(args.shake_px, args.left_out, seed)
+                yield f"{name}, shaken {seed}", dataclasses.replace(variant, shake=shake)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,6 +219,9 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--clips", nargs="+", default=["livingroom", "office", "room"])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--shakes", type=int, default=0, help="solves of matches moved at random")
+    parser.add_argument("--shake-px", type=float, default=0.1, help="how far they are moved")
+    parser.add_argument("--left-out", type=float, default=0.05, help="share of the matches")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(
@@ -189,10 +229,10 @@ def main() -> None:
     )
     for name in args.clips:
         scene, truth = Scene.load(args.scenes / name), read_tum_sequence(args.data / name)
-        for variant in args.variants:
-            row = VARIANTS[variant](scene, truth)
+        for label, run in chosen(args):
+            row = run(scene, truth)
             print(
-                f"| {name} | {variant} | {row.frames} of {len(truth)} | {row.ate:.3f} "
+                f"| {name} | {label} | {row.frames} of {len(truth)} | {row.ate:.3f} "
                 f"| {row.focal:+.2f} ({row.std:.2f}) | {row.seconds:.1f} |",
                 flush=True,
             )
