@@ -140,7 +140,7 @@ def test_a_few_inputs_of_each_kind(runner: Runner, tmp_path: Path) -> None:
         assert failures_of(runner, iter(chosen), counts) == []
     assert not list(tmp_path.rglob("mark"))
     assert counts["refused"] > 20
-    assert counts["made"] > 3
+    assert counts["made"] >= 3
 
 
 @pytest.mark.slow
