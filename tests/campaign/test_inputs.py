@@ -75,14 +75,17 @@ def checkpoint_attempts(folder: Path) -> Iterator[tuple[str, Attempt]]:
 
 
 def number_attempts(folder: Path) -> Iterator[tuple[str, Attempt]]:
-    """Every number of the settings at 0, on a finished scene, up to the stage that reads it."""
+    """Every number of the settings at 0, on a finished scene, up to the stage that reads it.
+
+    The report reads a whole scene, which the runner takes for what a refused run has left.
+    """
     from rcvd import pipeline
     from rcvd.settings import as_data
 
     video, sound = faults.write_clip(folder), folder / "sound"
     settings = pipeline.make_settings(video, "fast", NUMBERS_NEED, {"device": "cpu"})
     pipeline.run(settings, sound)
-    for stage in pipeline.STAGES:
+    for stage in pipeline.STAGES[:-1]:
         for name, zero in zeros(as_data(settings)[stage.name]):
             layer: Any = zero
             for part in reversed(name.split(".")):
@@ -137,7 +140,7 @@ def test_a_few_inputs_of_each_kind(runner: Runner, tmp_path: Path) -> None:
         assert failures_of(runner, iter(chosen), counts) == []
     assert not list(tmp_path.rglob("mark"))
     assert counts["refused"] > 20
-    assert counts["made"] > 3
+    assert counts["made"] >= 3
 
 
 @pytest.mark.slow
