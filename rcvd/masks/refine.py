@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from rcvd.abreast import in_order
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.pairs import neighbours
 from rcvd.geometry.camera import MIN_Z, pixel_centres
@@ -90,11 +91,12 @@ def refine_moving(
     depth in the scale of the cameras, 0 where unknown. kept: see `through_time`.
     """
     o = options or RefineOptions()
-    evidence = (
-        solved_evidence(i, z_of(i), cameras, frame_of, flow_of, graph, o) + o.first * first_of(i)
-        for i in range(graph.n_frames)
-    )
-    odds = through_time(evidence, flow_of, o.cleaning, kept)
+
+    def evidence(i: int) -> Float[Tensor, "h w"]:
+        own = solved_evidence(i, z_of(i), cameras, frame_of, flow_of, graph, o)
+        return own + o.first * first_of(i)
+
+    odds = through_time(in_order(evidence, range(graph.n_frames)), flow_of, o.cleaning, kept)
     return clip_masks(odds, frame_of, found_of, flow_of, graph, o.cleaning, o.verify)
 
 

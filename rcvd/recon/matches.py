@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from rcvd.abreast import in_order
 from rcvd.flow.sharpen import SharpenOptions, grey_levels, sharpened
 from rcvd.geometry.warp import inside, sample_depth
 from rcvd.types import Flow
@@ -224,13 +225,14 @@ def build_matches(
         size = (z.shape[0], z.shape[1])
     grey_of = None if rgb_of is None else lru_cache(GREYS)(lambda k: grey_levels(rgb_of(k)))
 
-    def matched(i: int, j: int, flow: Flow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def matched(read: tuple[int, int, Flow]) -> tuple[int, int, tuple[Tensor, ...]]:
+        i, j, flow = read
         sharpen = None
         if grey_of is not None and options.sharpen.enabled:
             sharpen = partial(sharpened, grey_of(i), grey_of(j), options=options.sharpen)
-        return match_pair(points[i], flow, moving_of(j), z_of(j), sharpen)
+        return i, j, match_pair(points[i], flow, moving_of(j), z_of(j), sharpen)
 
-    rows = [(i, j, matched(i, j, flow)) for i, j, flow in flows]
+    rows = list(in_order(matched, flows))
     if not rows:
         raise ValueError("no frame pairs to match")
     rows.sort(key=lambda row: row[:2])
