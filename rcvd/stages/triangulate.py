@@ -195,4 +195,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=5)
+STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=6)
