@@ -19,8 +19,8 @@ from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.levenberg import Stop
 from rcvd.recon.options import Lens
+from rcvd.recon.placing import place
 from rcvd.recon.residuals import pair_residuals
-from rcvd.recon.restart import place
 from rcvd.recon.schedule import NO_GRID, Setting, camera_noise
 from rcvd.recon.spans import between
 from rcvd.recon.state import Data, State

@@ -1,146 +1,107 @@
-"""A second start for spans whose first one failed: links that the flow contradicts are made anew.
+"""A second start: the clip put together anew from its longest part that hangs together.
 
-By then the points of the frames before are triangulated, so the resection is far better than the
-first one, which had the depth prior only.
+Around a joint that hardly holds frames are placed one by one on the points of those placed before,
+and their own points are triangulated before the next one: by then depths are measured, where the
+first start had the prior only. A whole span beside the joint may have been wrong: at a wrong scale,
+or inside out, as a plane that is seen from afar looks almost the same (Longuet-Higgins 1986).
 """
 
 import logging
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
-from rcvd.geometry.camera import undistort
-from rcvd.geometry.pose import invert, rigid, transform_points
-from rcvd.recon.initialise import InitialOptions, camera_matrix, resect
-from rcvd.recon.options import Lens
-from rcvd.recon.residuals import pair_residuals, source_rays
-from rcvd.recon.state import Data, State
-from rcvd.recon.sums import sum_rows
+from rcvd.geometry.pose import invert, rigid
+from rcvd.recon.joints import REACH, broken_links, runs, weak_joints
+from rcvd.recon.keyframes import of_frames, state_of_frames
+from rcvd.recon.placing import place
+from rcvd.recon.schedule import NO_GRID, Setting, settle
+from rcvd.recon.state import State
+
+NEAR = 16  # frames apart, up to which placed frames place another
 
 log = logging.getLogger(__name__)
-
-LINK_PX, LINK_SHARE = 3.0, 0.5  # a link holds where this share of its matches lies so near
-JOINT_SHARE = 0.8  # of the clip's median: a joint across which fewer matches hold is doubtful
-REACH = 8  # frames around a link whose matches judge it, and place the frame after it
-MIN_POINTS = 30
 
 
 @dataclass(frozen=True)
 class Restart:
-    """The state with the clip put together anew after every broken link, and those links (k: from
-    frame k - 1 to k).
-    """
+    """The state with the frames around weak joints placed anew, and the first frames of these."""
 
     state: State
     links: list[int]
 
 
-def _holding(data: Data, state: State) -> tuple[Bool[Tensor, "p s"], Bool[Tensor, "p s"]]:
-    """Which matches count, and which of them these cameras and depths explain."""
-    residuals = pair_residuals(data, state)
-    use = data.confidence > 0
-    near = residuals.uv.square().sum(1).sqrt() < LINK_PX
-    return use, use & residuals.in_front & near
+def restart(setting: Setting, state: State) -> Restart:
+    """The clip grown anew from its longest part between joints; frames far from any move along."""
+    data = setting.problem(NO_GRID, setting.free()).data
+    weak = weak_joints(data, state)
+    weak[broken_links(data, state)] = True
+    if not bool(weak.any()):
+        return Restart(state, [])
+    t = len(weak)
+    cuts = [0, *weak.nonzero()[:, 0].tolist(), t]
+    begin, end = max(pairwise(cuts), key=lambda part: part[1] - part[0])
+    anew = torch.zeros_like(weak)
+    for k in cuts[1:-1]:
+        anew[max(0, k - REACH) : k + REACH] = True
+    inner = [k for k in range(begin, end) if not bool(anew[k])]
+    if inner:
+        begin, end = inner[0], inner[-1] + 1
+    growth = _Growth(setting, state, anew)
+    growth.placed[begin:end] = True
+    for k in range(end, t):
+        growth.add(k, k - 1)
+    for k in reversed(range(begin)):
+        growth.add(k, k + 1)
+    links = runs(weak)
+    log.info("restart: the steps to frames %s were made anew", links)
+    return Restart(growth.state, links)
 
 
-def broken_links(data: Data, state: State) -> list[int]:
-    """Frames k whose step from k - 1 most matches contradict."""
-    use, good = _holding(data, state)
-    share = good.sum(1) / use.sum(1).clamp(min=1)
-    best = torch.ones_like(state.log_scale)
-    for p in ((data.i - data.j).abs() == 1).nonzero()[:, 0].tolist():
-        if int(use[p].sum()) >= MIN_POINTS:
-            later = max(int(data.i[p]), int(data.j[p]))
-            best[later] = min(float(best[later]), float(share[p]))
-    return (best < LINK_SHARE).nonzero()[:, 0].tolist()
+class _Growth:
+    """A state while its frames are placed one after the other."""
 
+    def __init__(self, setting: Setting, state: State, anew: Bool[Tensor, "t"]) -> None:
+        self.setting, self.old, self.anew = setting, state, anew
+        self.data = setting.problem(NO_GRID, setting.free()).data
+        self.apart = (self.data.i - self.data.j).abs()
+        self.placed = torch.zeros_like(anew)
+        own = ("world_from_cam", "log_scale", "log_z")
+        self.state = replace(state, **{name: getattr(state, name).clone() for name in own})
 
-def doubtful_links(data: Data, state: State) -> list[int]:
-    """Frames k where far fewer of the matches between frames before and from k on hold than at
-    other k; of several in a row the first.
-    """
-    use, good = _holding(data, state)
-    first, last = torch.minimum(data.i, data.j), torch.maximum(data.i, data.j)
-    near = last - first <= REACH
-    t = len(state.log_scale)
+    def add(self, k: int, beside: int) -> None:
+        """Place frame k: along with a placed neighbour, and then by the points of all near ones."""
+        state, old = self.state, self.old
+        growth = state.log_scale[beside] - old.log_scale[beside]
+        step = invert(old.world_from_cam[beside]) @ old.world_from_cam[k]
+        moved = rigid(step[:3, :3], step[:3, 3] * growth.exp())
+        state.world_from_cam[k] = state.world_from_cam[beside] @ moved
+        state.log_scale[k] = old.log_scale[k] + growth
+        state.log_z[k] = old.log_z[k] + growth
+        if bool(self.anew[k]):
+            self._resect(k)
+            self._triangulate(k)
+        self.placed[k] = True
 
-    def across(matches: Bool[Tensor, "p s"]) -> Float[Tensor, "t"]:
-        count = matches[near].sum(1).to(state.log_scale)
-        begun, ended = (sum_rows(count, k[near] + 1, t + 1) for k in (first, last))
-        return (begun - ended).cumsum(0)[:t]
+    def _resect(self, k: int) -> None:
+        """The pose and scale of frame k by points of placed frames, its own points at the prior."""
+        near = (self.data.j == k) & self.placed[self.data.i] & (self.apart <= NEAR)
+        lens, options = self.setting.lens, self.setting.options.initial
+        found = place(self.data, self.state, k, near, lens, options)
+        if found is not None:
+            self.state.world_from_cam[k] = found[0]
+            self.state.log_scale[k] += found[1]
+            self.state.log_z[k] = self.data.log_z_i[k] + self.state.log_scale[k]
 
-    total = across(use)
-    share = across(good) / total.clamp(min=1)
-    doubtful = (total >= MIN_POINTS) & (share < JOINT_SHARE * share[1:].median())
-    doubtful[0] = False
-    return (doubtful[1:] & ~doubtful[:-1]).nonzero()[:, 0].add(1).tolist()
-
-
-def restart(data: Data, state: State, lens: Lens, options: InitialOptions) -> Restart:
-    """Every broken or doubtful link by resection on the solved points before it; what follows
-    moves along.
-    """
-    links = sorted({*broken_links(data, state), *doubtful_links(data, state)})
-    made = []
-    for k in links:
-        near = (data.j == k) & (data.i < k) & (data.i >= k - REACH)
-        placed = place(data, state, k, near, lens, options)
-        if placed is None:
-            continue
-        state = _moved_from(state, k, *placed)
-        made.append(k)
-    if made:
-        log.info("restart: the steps to frames %s were made anew", made)
-    return Restart(state, made)
-
-
-def place(
-    data: Data,
-    state: State,
-    k: int,
-    pairs: Bool[Tensor, "p"],
-    lens: Lens,
-    options: InitialOptions,
-) -> tuple[Float[Tensor, "4 4"], Float[Tensor, ""]] | None:
-    """Pose of frame k by the points of pairs (i, k), and the change of its log-scale."""
-    near = pairs.nonzero()[:, 0]
-    if not len(near):
-        return None
-    rays = source_rays(data, state)[data.i[near]]
-    z = state.log_z[data.i[near]].exp()[:, None]
-    points = torch.cat([rays * z, z], 1).transpose(1, 2)
-    world = transform_points(state.world_from_cam[data.i[near]], points)
-    use = data.confidence[near] > 0
-    stretch = data.xy_j.new_tensor([1.0, data.aspect])
-    focal = float(state.log_focal[k].exp())
-    straight = undistort(data.xy_j[near].transpose(1, 2) / focal, state.k1) * focal
-    pixels = straight * stretch + data.xy_j.new_tensor(lens.centre)
-    camera = camera_matrix(focal, lens.centre, lens.aspect)
-    pose = resect(world[use].cpu(), pixels[use].cpu(), camera, options)
-    if pose is None:
-        return None
-    pose = pose.to(world)
-    depth = transform_points(invert(pose).expand(len(near), 4, 4), world)[..., 2]
-    known = data.known_j[near] & (depth > 0)
-    if not bool(known.any()):
-        return pose, depth.new_zeros(())
-    change = (depth.clamp(min=1e-9).log() - data.log_z_j[near])[known].median()
-    return pose, change - state.log_scale[k]
-
-
-def _moved_from(
-    state: State, k: int, pose: Float[Tensor, "4 4"], growth: Float[Tensor, ""]
-) -> State:
-    """Frames from k on moved and scaled together so that frame k has the given pose."""
-    onward = torch.arange(len(state.log_scale), device=growth.device) >= k
-    relative = invert(state.world_from_cam[k]) @ state.world_from_cam[k:]
-    scaled = rigid(relative[:, :3, :3], relative[:, :3, 3] * growth.exp())
-    world_from_cam = torch.cat([state.world_from_cam[:k], pose @ scaled])
-    return replace(
-        state,
-        world_from_cam=world_from_cam,
-        log_scale=state.log_scale + growth * onward,
-        log_z=state.log_z + (growth * onward)[:, None],
-    )
+    def _triangulate(self, k: int) -> None:
+        """The points of the new frames near k, by the frames placed so far and k itself."""
+        window = torch.arange(len(self.placed), device=self.placed.device)
+        window = window[(self.placed | (window == k)) & ((window - k).abs() <= NEAR)]
+        part = replace(of_frames(self.setting, window), levels=[])
+        settled = settle(part, state_of_frames(self.state, window), self.setting.options.sigma_uv)
+        new = self.anew[window]
+        self.state.log_z[window[new]] = settled.log_z[new]
+        self.state.log_scale[window[new]] = settled.log_scale[new]

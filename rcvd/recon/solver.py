@@ -22,12 +22,12 @@ from rcvd.recon.focal_search import searched_focal
 from rcvd.recon.free import Free
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import first_state
+from rcvd.recon.joints import doubtful_links
 from rcvd.recon.judging import judged
 from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
-from rcvd.recon.restart import doubtful_links
 from rcvd.recon.schedule import GRIDS, NO_GRID, Setting, camera_noise, cameras, depths
 from rcvd.recon.spans import bridge_spans, held_frames
 from rcvd.recon.starts import Rival

@@ -1,7 +1,8 @@
 """A second start where the first one has left a joint that hardly holds, and which one is taken.
 
-Two halves of a clip, each right by itself, may have been joined at a wrong scale; few matches cross
-the joint, so the clip's cost hardly tells and no step leads out. The matches across it do.
+Two halves of a clip, each right by itself, may have been joined at a wrong scale, or a span may
+have come out inside out; few matches cross the joint, so the clip's cost hardly tells and no step
+leads out. The matches across it do.
 """
 
 import logging
@@ -70,8 +71,7 @@ def better_start(
     cameras on some of them, by name.
     """
     options = whole.options
-    data = first.few.problem(NO_GRID, first.few.free()).data
-    again = restart(data, first.state, whole.lens, options.initial)
+    again = restart(first.few, first.state)
     if not again.links:
         return first, None
     state, static = voted(whole, again.state, first.static, options.sigma_uv)

@@ -14,10 +14,11 @@ from rcvd.geometry.warp import inside
 from rcvd.recon.focal_search import searched_focal
 from rcvd.recon.fronts import structure_of
 from rcvd.recon.initialise import InitialOptions, first_state
+from rcvd.recon.joints import broken_links, doubtful_links
 from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens, lens_of
 from rcvd.recon.planar import planar_frames
-from rcvd.recon.restart import broken_links, doubtful_links, restart
+from rcvd.recon.restart import restart
 from rcvd.recon.schedule import Setting, depths
 from rcvd.recon.solver import solve
 from rcvd.recon.spans import bridge_spans
@@ -80,6 +81,12 @@ def test_the_focal_is_searched_before_the_first_cameras(hfov: float) -> None:
     assert searched_focal(still.matches, expected, OPTIONS) == expected.focal
 
 
+def known_lens(made: Made) -> Setting:
+    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
+    structure = structure_of(made.matches.pairs, made.matches.n_frames)
+    return Setting(made.matches, lens, OPTIONS, structure)
+
+
 def test_a_broken_link_is_made_anew() -> None:
     made = make(noise=0.1)
     data, state = truth(made)
@@ -89,11 +96,32 @@ def test_a_broken_link_is_made_anew() -> None:
     poses[5:] = wrong @ poses[5:]
     broken = replace(state, world_from_cam=poses, log_scale=state.log_scale.clone())
     assert broken_links(data, broken) == [5]
-    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
-    mended = restart(data, broken, lens, InitialOptions())
+    mended = restart(known_lens(made), replace(broken, grid=state.grid[:, :1, :1]))
     assert mended.links == [5]
     torch.testing.assert_close(mended.state.world_from_cam, state.world_from_cam, atol=5e-3, rtol=0)
     assert broken_links(data, mended.state) == []
+
+
+@pytest.mark.parametrize("span", [slice(0, 6), slice(14, 20), slice(18, 24)])
+def test_a_span_that_is_inside_out_is_grown_anew(span: slice) -> None:
+    made = make(n=24, noise=0.1, points=100)
+    data, state = truth(made)
+    wrong = replace(
+        state,
+        world_from_cam=state.world_from_cam.clone(),
+        log_z=state.log_z.clone(),
+        grid=state.grid[:, :1, :1],
+    )
+    # depths mirrored about their middle, and the way of the camera with them
+    wrong.log_z[span] = 2 * wrong.log_z.median() - wrong.log_z[span]
+    centre = wrong.world_from_cam[span.start, :3, 3].clone()
+    wrong.world_from_cam[span, :3, 3] = 2 * centre - wrong.world_from_cam[span, :3, 3]
+    mended = restart(known_lens(made), wrong).state
+    # the gauge is that of the part that was right
+    torch.testing.assert_close(mended.world_from_cam, state.world_from_cam, atol=0.02, rtol=0)
+    off = (mended.log_z - state.log_z).abs()
+    assert float(off[span].median()) < 0.03
+    assert doubtful_links(data, replace(mended, grid=state.grid)) == []
 
 
 def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
@@ -112,8 +140,7 @@ def test_halves_joined_at_a_wrong_scale_are_joined_anew() -> None:
         grid=state.grid[:, :1, :1],
     )
     assert doubtful_links(data, wrong) == [5]
-    lens = Lens((96.0, 56.0), 1.0, float(made.intrinsics[0]), known=True)
-    setting = Setting(made.matches, lens, OPTIONS, structure_of(made.matches.pairs, 10))
+    setting = known_lens(made)
     start = Start(setting, wrong, torch.ones_like(made.matches.point_valid))
     stuck, rival = better_start(setting, start, lambda _few, given, _name: given)
     assert rival is not None
