@@ -31,6 +31,7 @@ def camera_flow(
     intrinsics_j: Float[Tensor, "b 4"],
     k1_i: Float[Tensor, "b"] | float = 0.0,
     k1_j: Float[Tensor, "b"] | float = 0.0,
+    *,
     stride: int = 1,
 ) -> CameraFlow:
     """Camera-induced flow from i to j and how it would change with the depth.

@@ -159,7 +159,7 @@ def _measure(
     ) -> _Measurements:
         part = (slice(None, None, step), slice(None, None, step))
         views = here, there, intrinsics, lenses, k1_here, k1_there
-        induced = camera_flow(z[part].expand(n, -1, -1), *views, step)
+        induced = camera_flow(z[part].expand(n, -1, -1), *views, stride=step)
         error = torch.stack([f.displacement[part] for f in flows]) - induced.displacement
         valid = torch.stack([f.valid[part] for f in flows]) & induced.in_front
         slope, z_there = induced.per_log_z, induced.z_there

@@ -60,8 +60,8 @@ def without_camera(
     would explain is not the thing's own motion; beside an edge either surface's depth may be meant.
     """
     parts = (cameras.world_from_cam, cameras.intrinsics, cameras.distortion)
-    a, b, lens_a, lens_b, k1_a, k1_b = (part.double()[k : k + 1] for part in parts for k in (i, j))
-    induced = camera_flow(z.double()[None], a, b, lens_a, lens_b, k1_a, k1_b)
+    views = (part.double()[k : k + 1] for part in parts for k in (i, j))
+    induced = camera_flow(z.double()[None], *views)
     own = flow.displacement.double() - induced.displacement[0]
     if log_sigma is not None:
         slope = induced.per_log_z[0]
