@@ -5,7 +5,7 @@ torch, numpy and OpenCV let go of the interpreter while they work, so that a thr
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -32,7 +32,8 @@ def in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """
     threads = torch.get_num_threads()
     workers = at_once(threads)
-    if workers == 1 or torch.cuda.is_initialized():
+    alone = isinstance(items, Sized) and len(items) < 2
+    if workers == 1 or alone or torch.cuda.is_initialized():
         yield from map(work, items)
         return
     share = threads // workers
