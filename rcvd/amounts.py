@@ -1,10 +1,20 @@
-"""Amounts of memory in words."""
+"""Amounts: of memory in words, and settings that only make sense above 0."""
 
 import math
+from dataclasses import field
+from typing import Any
 
 from rcvd.errors import UserError
 
+POSITIVE, SIGNED = "positive", "signed"  # in a field's metadata
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def positive(default: Any) -> Any:
+    """A field of a settings dataclass that must be above 0 (each of its numbers, if several);
+    `settings.build` refuses other values.
+    """
+    return field(default=default, metadata={POSITIVE: True})
 
 
 def number_of_bytes(text: str) -> int:

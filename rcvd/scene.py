@@ -105,10 +105,20 @@ class Scene:
         return items.read_flow(self._items("flow"), i, j)
 
     def moving(self, k: int) -> Bool[Tensor, "h w"]:
-        """The masks refined by the solver where it has run, else the first ones."""
-        refined = Store(self.root).done("finetune")
-        folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
+        """The newest masks: by what other frames have measured, by the solver's residuals, or the
+        first ones.
+        """
+        if self._moving_measured():
+            folder = self.folder("triangulate") / "moving"
+        else:
+            refined = Store(self.root).done("finetune")
+            folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
         return items.read_mask(folder / items.frame_name(k))
+
+    def _moving_measured(self) -> bool:
+        """Whether `triangulate` has written masks and instances, as its versions from 6 on do."""
+        folder = self.folder("triangulate") / "moving"
+        return folder.is_dir() and Store(self.root).done("triangulate")
 
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks before any camera was known."""
@@ -116,12 +126,12 @@ class Scene:
 
     def instances(self, k: int) -> Instances:
         """Separate things of frame k with masks, boxes, labels, scores, tracks and the verdict
-        whether they move: the one of the solved cameras where there are any, else the first.
+        whether they move: the newest, as in `moving`.
 
-        Without a detector they are the connected regions of the moving mask.
+        Without a detector they share out the moving mask by its connected regions.
         """
-        store = Store(self.root)
-        stage = "poses" if store.done("poses") else "masks"
+        solved = "poses" if Store(self.root).done("poses") else "masks"
+        stage = "triangulate" if self._moving_measured() else solved
         return items.read_instances(self.folder(stage) / "instances" / items.instances_name(k))
 
     def prior(self, k: int) -> Float[Tensor, "h w"]:

@@ -4,6 +4,7 @@ Defaults live in the dataclasses beside their users; a preset lists only differe
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from rcvd.amounts import POSITIVE, SIGNED
 from rcvd.errors import UserError, unknown
 
 S = TypeVar("S")
@@ -98,11 +100,29 @@ def build(cls: type[S], *layers: Mapping[str, Any]) -> S:
     data = merge(*layers)
     _refuse_unknown(cls, data, "")
     try:
-        return TypeAdapter(cls).validate_python(data)
+        settings = TypeAdapter(cls).validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{key}: {first['msg']}, got {first['input']!r}") from error
+    _refuse_impossible(settings, "")
+    return settings
+
+
+def _refuse_impossible(settings: Any, prefix: str) -> None:
+    """Numbers are finite and 0 or more; above 0 where the field says so."""
+    for entry in dataclasses.fields(settings):
+        value, name = getattr(settings, entry.name), f"{prefix}{entry.name}"
+        if dataclasses.is_dataclass(value):
+            _refuse_impossible(value, f"{name}.")
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, (int, float)) or entry.metadata.get(SIGNED):
+                continue
+            if entry.metadata.get(POSITIVE) and not 0 < number < math.inf:
+                raise UserError(f"{name} {number}: a number above 0 is expected")
+            if not 0 <= number < math.inf:
+                raise UserError(f"{name} {number}: a number of 0 or more is expected")
 
 
 def _refuse_unknown(cls: Any, data: Mapping[str, Any], prefix: str) -> None:

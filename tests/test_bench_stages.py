@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,18 @@ def stages() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def run_and_truth(stages: ModuleType, demo_scene: Path) -> tuple[Any, ...]:
+    """The scene, its truth and its final depth."""
+    scene = Scene.load(demo_scene)
+    return scene, stages.Truth.of(demo_scene.parent), stages.depth_after(scene, "filter")
+
+
 def test_stages_begin_at_the_prior_and_end_at_the_demos_figures(
-    stages: ModuleType, demo_folder: Path, demo_scene: Path
+    stages: ModuleType, run_and_truth: tuple[Any, ...], demo_folder: Path
 ) -> None:
-    rows = {name: figures for name, *figures in stages.figures(demo_scene.parent)}
-    errors = demo_errors(Scene.load(demo_scene), demo_folder / "truth.npz")
+    rows = {name: figures for name, *figures in stages.figures(*run_and_truth)}
+    errors = demo_errors(run_and_truth[0], demo_folder / "truth.npz")
     assert list(rows) == ["prior", "solver", "triangulation", "filter"]
     assert rows["prior"][0] == pytest.approx(errors["abs_rel_prior"], rel=1e-4)
     assert rows["filter"][:2] == pytest.approx(
@@ -39,9 +47,9 @@ def test_stages_begin_at_the_prior_and_end_at_the_demos_figures(
 
 
 def test_the_sources_of_depth_make_up_the_static_error(
-    stages: ModuleType, demo_scene: Path
+    stages: ModuleType, run_and_truth: tuple[Any, ...]
 ) -> None:
-    rows = list(stages.by_source(demo_scene.parent))
+    rows = list(stages.by_source(*run_and_truth))
     assert sum(share for _, share, _, _ in rows) == pytest.approx(1)
     assert sum(part for *_, part in rows if part == part) == pytest.approx(1, rel=1e-6)
     measured, *_ = rows

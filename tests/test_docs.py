@@ -86,3 +86,19 @@ def test_settings_and_verbs_that_the_pages_name_exist() -> None:
     verbs = {command.name or command.callback.__name__ for command in cli.app.registered_commands}  # pyright: ignore[reportOptionalMemberAccess]
     verbs |= {str(group.name) for group in cli.app.registered_groups}
     assert set(re.findall(r"(?:^    |`)rcvd ([a-z]+)", text, re.MULTILINE)) <= verbs
+
+
+def test_readmes_architecture_names_every_module_package_and_tool() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Architecture")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([^`]+)`", section))
+    top = [path for path in (ROOT / "rcvd").iterdir() if not path.name.startswith("_")]
+    modules = {path.name for path in top if path.suffix == ".py"}
+    packages = {f"{path.name}/" for path in top if (path / "__init__.py").exists()}
+    wildcards = {name for name in modules if name.startswith("cli") and "cli*.py" in named}
+    assert modules | packages <= named | wildcards
+    assert {name for name in named if re.fullmatch(r"[a-z_]+\.py", name)} <= modules
+    assert {name for name in named if re.fullmatch(r"[a-z_]+/", name)} <= packages
+    files = {path.name for path in (ROOT / "tools").iterdir()}
+    benches = {f"tools/bench {name[6:-3]}" for name in files if name.startswith("bench_")}
+    parts = {name for name in files if name.startswith(("bench", "solver_", "_"))}  # of a bench
+    assert benches | {f"tools/{name}" for name in files - parts} <= named

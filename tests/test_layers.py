@@ -38,6 +38,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMERIC = ("geometry", "synthetic", "flow", "depth", "masks", "recon", "training")
+LONGEST_FUNCTION, LONGEST_FILE = 60, 250  # lines
 RIM_LIBRARIES = ("pydantic", "typer", "rich", "av", "open3d", "kornia", "yaml", "beartype")
 
 
@@ -85,3 +86,17 @@ def test_numeric_packages_load_without_the_rims_libraries() -> None:
             roots = {name.split(".")[0] for name in imported(top_level)}
             wrong += [f"{path.relative_to(ROOT)}: {name}" for name in roots & set(RIM_LIBRARIES)]
     assert not wrong
+
+
+def test_functions_and_files_stay_short() -> None:
+    long = []
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text()
+        if len(text.splitlines()) > LONGEST_FILE:
+            long.append(f"{path.relative_to(ROOT)}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > LONGEST_FUNCTION:
+                    long.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert not long

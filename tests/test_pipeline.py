@@ -174,6 +174,9 @@ def test_contradicting_cameras_are_refused(demo_scene: Path, tmp_path: Path) -> 
         ({"hfov": 200.0}, "between 1 and 179"),
         ({"intrinsics": [1.0, 2.0]}, "takes fx,fy,cx,cy"),
         ({"focal": -5.0}, "must be positive"),
+        ({"focal": float("nan")}, "must be positive"),
+        ({"intrinsics": [float("inf"), 100.0, 50.0, 30.0]}, "must be positive"),
+        ({"intrinsics": [100.0, 100.0, 50.0, 30.0, float("nan")]}, "k1 must be a finite number"),
     ):
         with pytest.raises(UserError, match=text):
             rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu", poses=poses)

@@ -1,12 +1,14 @@
 """Settings: presets, overrides, and errors that name the setting."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from rcvd import settings
+from rcvd import pipeline, settings
+from rcvd.amounts import SIGNED, positive
 from rcvd.errors import UserError
 
 
@@ -16,6 +18,9 @@ class Inner:
     rate: float = 1e-3
     rule: Literal["paper", "dense"] = "dense"
     folder: Path | None = None
+    thin: int = positive(3)
+    widths: tuple[float, float] = positive((16.0, 2.0))
+    shift: float = field(default=0.0, metadata={SIGNED: True})
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,12 @@ def test_yaml_numbers_written_as_text_are_read() -> None:
         ("extra.rat=1", "extra.rat: no such setting; did you mean 'rate'?"),
         ("flow.max_side", "write it as section.name=value"),
         ("seed.x=1", "seed"),
+        ("flow.rate=.nan", "flow.rate nan: a number of 0 or more is expected"),
+        ("flow.rate=-1e-9", "flow.rate -1e-09: a number of 0 or more"),
+        ("flow.max_side=-5", "flow.max_side -5: a number of 0 or more"),
+        ("flow.thin=0", "flow.thin 0: a number above 0 is expected"),
+        ("flow.widths=[1, .inf]", "flow.widths inf: a number above 0"),
+        ("extra.rate=.inf", "extra.rate inf: a number of 0 or more"),
     ],
 )
 def test_errors_name_the_setting(override: str, text: str) -> None:
@@ -74,3 +85,31 @@ def test_printed_settings_build_the_same_settings(tmp_path: Path) -> None:
     path = tmp_path / "again.yaml"
     path.write_text(settings.as_yaml(built))
     assert settings.build(Outer, settings.read_preset(str(path))) == built
+
+
+def test_what_may_be_negative_may(tmp_path: Path) -> None:
+    assert settings.build(Outer, settings.parse_overrides(["flow.shift=-2"])).flow.shift == -2
+    intrinsics = {"poses": {"intrinsics": [200.0, 200.0, 96.0, 56.0, -0.1]}}
+    assert pipeline.make_settings(tmp_path, None, intrinsics).poses.intrinsics[4] == -0.1  # pyright: ignore[reportOptionalSubscript]
+
+
+def numbers(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Names of all settings that are numbers, and how many each holds."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield f"{prefix}{name}", 1
+        elif isinstance(value, list) and isinstance(value[0], (int, float)):
+            yield f"{prefix}{name}", len(value)
+
+
+@pytest.mark.parametrize("value", [".nan", "-1", ".inf"])
+def test_no_number_of_a_run_may_be_negative_or_endless(value: str, tmp_path: Path) -> None:
+    content = settings.as_data(pipeline.make_settings(tmp_path))
+    names = dict(numbers(content))
+    assert len(names) > 100
+    for name, count in names.items():
+        text = value if count == 1 else f"[{', '.join([value] * count)}]"
+        with pytest.raises(UserError, match=name.rpartition(".")[2]):
+            pipeline.make_settings(tmp_path, None, settings.parse_overrides([f"{name}={text}"]))

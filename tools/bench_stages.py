@@ -11,6 +11,7 @@ by where it comes from: share of the pixels, AbsRel, share of the error. Prints 
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,28 @@ from rcvd.scene import Scene
 STAGES = {"prior": None, "solver": "finetune", "triangulation": "triangulate", "filter": "filter"}
 
 
+@dataclass(frozen=True)
+class Truth:
+    """Exact depth of a demo clip, and which pixels move."""
+
+    z: Tensor
+    moving: Tensor
+
+    @classmethod
+    def of(cls, demo: Path) -> "Truth":
+        with np.load(demo / "truth.npz") as truth:
+            return cls(torch.from_numpy(truth["z"]), torch.from_numpy(truth["moving"]))
+
+    @property
+    def known(self) -> Tensor:
+        return self.z > 0
+
+    @property
+    def static(self) -> Tensor:
+        """Pixels of known depth that stand still."""
+        return self.known & ~self.moving
+
+
 def depth_after(scene: Scene, stage: str | None) -> Tensor:
     """z of all frames as a stage left it; None: the prior's."""
     read: Callable[[int], Tensor] = scene.prior
@@ -36,29 +59,25 @@ def depth_after(scene: Scene, stage: str | None) -> Tensor:
     return torch.stack([read(k) for k in range(scene.n_frames)])
 
 
-def figures(demo: Path) -> Iterator[tuple[str, float, float, float]]:
-    """Stage, AbsRel of all and of static pixels, and flicker, stage by stage."""
-    scene = Scene.load(demo / "scene")
-    with np.load(demo / "truth.npz") as truth:
-        z, moving = torch.from_numpy(truth["z"]), torch.from_numpy(truth["moving"])
+def figures(scene: Scene, truth: Truth, final: Tensor) -> Iterator[tuple[str, float, float, float]]:
+    """Stage, AbsRel of all and of static pixels, and flicker, stage by stage. final: last z."""
     cameras, _ = read_cameras(scene.folder("finetune") / "cameras.npz")
-    known, static = z > 0, ~moving
-    final = depth_after(scene, "filter")
     for name, stage in STAGES.items():
-        found = depth_after(scene, stage)
+        found = final if stage == "filter" else depth_after(scene, stage)
         if stage is None:  # the prior has a scale of its own
-            found = found * (final / found)[known & static].median()
+            found = found * (final / found)[truth.static].median()
         yield (
             name,
-            one_scale_abs_rel(found, z, known),
-            one_scale_abs_rel(found, z, known & static),
-            flicker(found.__getitem__, static.__getitem__, scene.flow, cameras),
+            one_scale_abs_rel(found, truth.z, truth.known),
+            one_scale_abs_rel(found, truth.z, truth.static),
+            flicker(found.__getitem__, (~truth.moving).__getitem__, scene.flow, cameras),
         )
 
 
-def by_source(demo: Path) -> Iterator[tuple[str, float, float, float]]:
+def by_source(
+    scene: Scene, truth: Truth, final: Tensor
+) -> Iterator[tuple[str, float, float, float]]:
     """Where static depth comes from, share of the pixels, AbsRel, and share of the error."""
-    scene = Scene.load(demo / "scene")
     folder, frames = scene.folder("triangulate"), range(scene.n_frames)
 
     def read(kind: str) -> Tensor:
@@ -66,12 +85,9 @@ def by_source(demo: Path) -> Iterator[tuple[str, float, float, float]]:
             [torch.from_numpy(read_array(folder / kind / array_name(k))) for k in frames]
         )
 
-    with np.load(demo / "truth.npz") as truth:
-        z, moving = torch.from_numpy(truth["z"]), torch.from_numpy(truth["moving"])
-    known, final = z > 0, depth_after(scene, "filter")
-    scale = (z[known] / final[known]).double().median()
+    z, static = truth.z, truth.static
+    scale = (z[truth.known] / final[truth.known]).double().median()
     error = ((scale * final - z).abs() / z.clamp(min=1e-6)).double()
-    static = known & ~moving
     measured = read("confidence") > UNMEASURED
     borrowed = ~measured & (read("borrowed") > 0)
     masked = torch.stack([scene.moving(k) for k in frames])
@@ -94,17 +110,19 @@ def main() -> None:
     parser.add_argument("demos", type=Path, nargs="+")
     torch.set_num_threads(1)
     print("| clip | " + " | ".join(STAGES) + " |\n|---" + "|---" * len(STAGES) + "|")
-    demos = parser.parse_args().demos
-    for demo in demos:
-        rows = list(figures(demo))
+    sources = []
+    for demo in parser.parse_args().demos:
+        scene, truth = Scene.load(demo / "scene"), Truth.of(demo)
+        final = depth_after(scene, "filter")
+        rows = list(figures(scene, truth, final))
         first = rows[0][3]
         cells = (f"{a:.3f}, {s:.3f}, {change / first:.2f}" for _, a, s, change in rows)
         print(f"| {demo.name} | " + " | ".join(cells) + " |", flush=True)
+        sources += [(demo.name, *row) for row in by_source(scene, truth, final)]
     print("\n| clip | depth | pixels | AbsRel | of the error |\n|---|---|---|---|---|")
-    for demo in demos:
-        for name, share, error, part in by_source(demo):
-            cells = f"{100 * share:.1f} % | {error:.3f} | {100 * part:.0f} %"
-            print(f"| {demo.name} | {name} | {cells} |", flush=True)
+    for clip, name, share, error, part in sources:
+        cells = f"{100 * share:.1f} % | {error:.3f} | {100 * part:.0f} %"
+        print(f"| {clip} | {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,42 +4,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rcvd.check.limits import Limits
 from rcvd.check.measures import Measures
 from rcvd.recon.verdict import NO_PARALLAX, OK, TOO_FEW
 
 GREEN, AMBER, RED = "green", "amber", "red"
 WORST_FIRST = (RED, AMBER, GREEN)
 DOUBTS = 5  # so many subjects in amber together are red
+TOGETHER = {"still world": "flow"}  # flow that is lost fits no still world either: one doubt
 SUMMARIES = {
     GREEN: "cameras and depth agree with the video throughout",
     AMBER: "usable, with care where the reasons below say so",
     RED: "do not trust this scene's geometry; see the reasons below",
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """(amber, red) of each measure. A share of the frames may miss them: `frames`.
-
-    reprojection_px, blur_px: of the working size. ratio: |log| of depths that should be equal.
-    cycle: share of the flow that does not return. unexplained: red where less than half of the
-    picture is a still world. moving: share of the pixels. focal: relative
-    standard deviation. drift: difference of the prior's log scale between the ends of the clip.
-    far_end: standard deviation of the last camera as a share of the path. hfov: the narrowest and
-    the widest field of view, degrees, that an ordinary camera has.
-    """
-
-    reprojection_px: tuple[float, float] = (0.6, 2.0)
-    blur_px: tuple[float, float] = (1.5, 4.0)
-    ratio: tuple[float, float] = (0.02, 0.06)
-    cycle: tuple[float, float] = (0.25, 0.5)
-    unexplained: tuple[float, float] = (0.4, 0.5)
-    moving: tuple[float, float] = (0.35, 0.7)
-    focal: tuple[float, float] = (0.05, 0.2)
-    drift: tuple[float, float] = (0.3, 0.7)
-    far_end: tuple[float, float] = (0.1, 0.4)
-    hfov: tuple[float, float] = (25.0, 110.0)
-    frames: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,7 +54,7 @@ def judge(measures: Measures, limits: Limits | None = None) -> Verdict:
     findings = [*_spans(measures), *_whole(measures, limits), *_by_frame(measures, limits)]
     findings.sort(key=lambda finding: WORST_FIRST.index(finding.level))
     level = findings[0].level if findings else GREEN
-    if len({finding.subject for finding in findings}) >= DOUBTS:
+    if len({TOGETHER.get(one.subject, one.subject) for one in findings}) >= DOUBTS:
         level = RED
     return Verdict(level, tuple(findings))
 

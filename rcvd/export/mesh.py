@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.errors import UserError
 from rcvd.geometry.camera import pixel_centres, project, rays
 from rcvd.geometry.pose import invert
@@ -37,14 +38,15 @@ class MeshOptions:
 
     enabled: bool = False
     voxel: float = 0.0
-    footprint: float = 2.0
-    truncation: float = 5.0
-    far: float = 4.0
+    footprint: float = positive(2.0)
+    truncation: float = positive(5.0)
+    far: float = positive(4.0)
     min_views: float = 2.0
 
 
 def fuse_mesh(views: Iterable[View], cameras: Cameras, middle: float, options: MeshOptions) -> Any:
-    """An Open3D triangle mesh (tensor form) with colours and normals, in the world of `cameras`.
+    """An Open3D triangle mesh (tensor form) with colours and normals, in the world of `cameras`;
+    empty where nothing is seen often enough.
 
     middle: median depth of a typical frame, which sets the voxel and how far depth is used.
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.flow.prealign import sift_features
 from rcvd.types import PairGraph
 
@@ -29,7 +30,7 @@ class CovisibilityOptions:
     """
 
     enabled: bool = True
-    every: int = 8
+    every: int = positive(8)
     features: int = 400
     ratio: float = 0.8
     threshold: float = 2.0

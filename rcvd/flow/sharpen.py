@@ -15,6 +15,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rcvd.amounts import positive
+
 EPSILON = 0.01  # px of change at which the iteration ends
 
 
@@ -29,7 +31,7 @@ class SharpenOptions:
     """
 
     enabled: bool = True
-    window: int = 11
+    window: int = positive(11)
     farthest: float = 2.0
     texture: float = 1e-4
     iterations: int = 20

@@ -1,6 +1,7 @@
 """Instances of a frame: those a detector found, and connected regions that only move."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -83,6 +84,25 @@ def selected(found: Instances, rows: Sequence[int]) -> Instances:
         tracks=found.tracks[index],
         reasons=tuple(found.reasons[n] for n in rows),
     )
+
+
+def with_moving(found: Instances, moving: Bool[Tensor, "h w"]) -> Instances:
+    """The instances once the moving pixels are known better: those that move share these out, a new
+    pixel to the nearest, and go where nothing is left to them; those that stand still stay.
+    """
+    movers = [n for n, moves in enumerate(found.moving.tolist()) if moves]
+    if not movers:
+        return found
+    old = found.masks[movers]
+    away = np.stack([cv2.distanceTransform(m, cv2.DIST_L2, 3) for m in (~old).byte().cpu().numpy()])
+    nearest = torch.from_numpy(away.argmin(0)).to(old.device)
+    numbers = torch.arange(len(movers), device=old.device)
+    added = (nearest == numbers[:, None, None]) & ~old.any(0)
+    masks = found.masks.clone()
+    masks[movers] = (old | added) & moving
+    seen = masks.flatten(1).any(1).nonzero()[:, 0].tolist()
+    kept = selected(replace(found, masks=masks), seen)
+    return replace(kept, boxes=boxes_around(kept.masks))
 
 
 def regions_as_instances(

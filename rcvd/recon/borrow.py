@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import MIN_Z, pixel_centres
 from rcvd.geometry.views import view_rays, view_transfer
 from rcvd.geometry.warp import inside, sample, sample_depth
@@ -21,14 +22,17 @@ from rcvd.types import Cameras
 @dataclass(frozen=True)
 class BorrowOptions:
     """enabled: False leaves unmeasured pixels to their surroundings. distances: frames away, both
-    ways, from which depth is borrowed: where a mover hid a surface, later frames see it.
+    ways, from which depth is borrowed; every, reach: and of every n-th frame of the clip up to so
+    far away. Where a mover hid a surface, earlier or later frames see it.
     min_agreeing: frames that must have measured the surface. tolerance: difference of log depth up
     to which they count. colour: largest difference of colour, the median of these frames, mean of
     the channels.
     """
 
     enabled: bool = True
-    distances: tuple[int, ...] = (2, 4, 8, 16)
+    distances: tuple[int, ...] = (2, 4)
+    every: int = positive(8)
+    reach: int = 40
     min_agreeing: int = 2
     tolerance: float = 0.05
     colour: float = 0.03
@@ -47,8 +51,10 @@ class Borrowed:
 
 def lenders(frame: int, n_frames: int, options: BorrowOptions) -> list[int]:
     """The frames from which depth is borrowed; none where too few could agree."""
-    around = [frame + side * d for d in options.distances for side in (-1, 1)]
-    there = sorted(j for j in around if 0 <= j < n_frames)
+    around = {frame + side * d for d in options.distances for side in (-1, 1)}
+    # the same frames for all that are near: they are read once
+    around |= {j for j in range(0, n_frames, options.every) if abs(j - frame) <= options.reach}
+    there = sorted(j for j in around - {frame} if 0 <= j < n_frames)
     return there if options.enabled and len(there) >= options.min_agreeing else []
 
 

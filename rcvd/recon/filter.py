@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.views import frames_from_frames, view_rays
 from rcvd.geometry.warp import DEPTH_EDGE, inside, sample_depth
@@ -28,7 +29,7 @@ class FilterOptions:
     depths as the paper prints it (for comparison), not log-ratios.
     """
 
-    radius: int = 4
+    radius: int = positive(4)
     sharpness: float = 3.0
     window: int = 1
     edge: float = DEPTH_EDGE
@@ -44,6 +45,14 @@ class FilteredDepth:
     z: Float[Tensor, "h w"]
     support: Float[Tensor, "h w"]
     spread: Float[Tensor, "h w"]
+
+    def confidence(self, sigma: float) -> Float[Tensor, "h w"]:
+        """In [0, 1]: by how much the frames agree, and by how many do. sigma: spread of log depth
+        at which the confidence has fallen to exp(-1/2).
+
+        Neither is enough: a depth that no frame confirms has no spread.
+        """
+        return self.support.clamp(max=1.0) * torch.exp(-(self.spread / sigma).square() / 2)
 
 
 def depth_from_neighbours(

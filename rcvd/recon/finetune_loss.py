@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.depth.adapters import GROUPS
 from rcvd.depth.model import DepthModel
 from rcvd.errors import unknown
@@ -32,7 +33,7 @@ class FinetuneOptions:
 
     steps: int = 300
     minutes: float = 4.0
-    pairs_per_step: int = 2
+    pairs_per_step: int = positive(2)
     group: str = "auto"
     rank: int = 8
     learning_rate: float = 0.0
@@ -44,8 +45,8 @@ class FinetuneOptions:
     target_floor: float = 0.05
     limit: float = 5.0
     held_out: float = 0.1
-    held_out_limit: int = 16
-    evaluations: int = 6
+    held_out_limit: int = positive(16)
+    evaluations: int = positive(6)
     seed: int = 0
 
     def __post_init__(self) -> None:

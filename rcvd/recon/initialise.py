@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import undistort
 from rcvd.geometry.pose import invert, rigid, transform_points
 from rcvd.recon.matches import Matches
@@ -26,7 +27,7 @@ class InitialOptions:
     min_matches: int = 12
     beside: float = 16.0
     threshold: float = 1.0
-    max_points: int = 500
+    max_points: int = positive(500)
     iterations: int = 300
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from rcvd.types import Flow
 
@@ -78,12 +77,6 @@ class Link:
     start: tuple[float, float] = (0.0, 0.0)
     end: tuple[float, float] = (0.0, 0.0)
     pixels: int = 0
-
-
-def opened(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """The mask without what is thinner than three pixels."""
-    inner = -max_pool2d(-mask[None].float(), 3, 1, 1)
-    return max_pool2d(inner, 3, 1, 1)[0] > 0
 
 
 def find_movers(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.verdict import VerdictOptions
 
@@ -32,22 +33,22 @@ class SolverOptions:
     """
 
     focal: str = "shared"
-    hfov: float = 60.0
-    sigma_focal: float = 0.3
+    hfov: float = positive(60.0)
+    sigma_focal: float = positive(0.3)
     free_k1: bool = False
     free_shift: bool = False
-    grid: tuple[int, int] = (17, 10)
+    grid: tuple[int, int] = positive((17, 10))
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     free_depths: bool = True
-    prior_samples: float = 0.2
-    sigma_uv: float = 0.5
-    flow_error: tuple[float, float] = (0.1, 1.0)
-    width_uv: tuple[float, float] = (16.0, 2.0)
-    kernel_sigmas: float = 2.0
-    sigma_prior: tuple[float, float] = (0.02, 0.2)
+    prior_samples: float = positive(0.2)
+    sigma_uv: float = positive(0.5)
+    flow_error: tuple[float, float] = positive((0.1, 1.0))
+    width_uv: tuple[float, float] = positive((16.0, 2.0))
+    kernel_sigmas: float = positive(2.0)
+    sigma_prior: tuple[float, float] = positive((0.02, 0.2))
     smoothness: float = 0.1
     moving_factor: float = 100.0
-    thin: int = 3
+    thin: int = positive(3)
     tolerance: float = 1e-3
     max_steps: int = 30
     initial: InitialOptions = field(default_factory=InitialOptions)

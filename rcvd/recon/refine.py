@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, pad
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.views import frames_from_frames, view_rays
 from rcvd.types import Cameras
@@ -38,7 +39,7 @@ class RefineOptions:
     reach: tuple[int, ...] = (3, 8, 16, 3)
     steps: tuple[float, ...] = (0.06, 0.03, 0.015)
     window: int = 3
-    spacing: int = 1
+    spacing: int = positive(1)
     colour: float = 0.1
     saturation: float = 0.8
     margin: float = 0.005

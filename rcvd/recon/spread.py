@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from rcvd.amounts import positive
+
 COARSEST = 4  # pixels of the pyramid's smallest level
 FILL_BOND = 1e-3  # weight of the coarser level in the start, as a share of the best measurement's
 
@@ -25,11 +27,11 @@ class SpreadOptions:
     conjugate gradients.
     """
 
-    step: float = 0.02
-    colour_edge: float = 0.03
+    step: float = positive(0.02)
+    colour_edge: float = positive(0.03)
     depth_edge: float = 0.1
-    weakest: float = 1e-3
-    outlier: float = 3.0
+    weakest: float = positive(1e-3)
+    outlier: float = positive(3.0)
     sigma_floor: float = 0.01
     rounds: int = 3
     iterations: int = 15

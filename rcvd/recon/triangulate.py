@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rcvd.amounts import positive
 from rcvd.geometry.camera import pixel_centres
 from rcvd.geometry.views import frames_from_frames, view_rays
 from rcvd.types import Cameras, Flow
@@ -30,15 +31,15 @@ class TriangulationOptions:
     all: flow vectors, the share of them that agree, and the standard deviation of log depth.
     """
 
-    flow_sigma: float = 0.35
-    prior_sigma: float = 0.5
-    start_kernel: float = 40.0
-    end_kernel: float = 1.2
+    flow_sigma: float = positive(0.35)
+    prior_sigma: float = positive(0.5)
+    start_kernel: float = positive(40.0)
+    end_kernel: float = positive(1.2)
     epipolar_limit: float = 2.0
     iterations: int = 10
     still_flows: int = 4
     still_agreement: float = 0.8
-    still_sigma: float = 0.05
+    still_sigma: float = positive(0.05)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from torch import Tensor
 from rcvd.flow.chain import stacked
 from rcvd.items import array_name, frame_name, read_array, read_flow, read_mask
 from rcvd.recon.complete import UNMEASURED
-from rcvd.recon.movers import opened
 from rcvd.recon.refine import frames_by_parallax
 from rcvd.scene import Scene
 from rcvd.store import Workspace
@@ -77,9 +76,9 @@ class DepthClip:
         """z of the static surface behind what a pixel shows, by other frames; 0 if unknown."""
         return self._array(self.workspace.folder / "hidden", k)
 
-    def still_moving(self, k: int) -> Bool[Tensor, "h w"]:
-        """The moving mask without what other frames confirm, or have measured, as static."""
-        return opened(self.moving(k) & (self.confirmed(k) == 0) & (self.borrowed(k) == 0))
+    def mover(self, k: int) -> Bool[Tensor, "h w"]:
+        """The moving pixels, see `mover_pixels`."""
+        return read_mask(self.workspace.folder / "moving" / frame_name(k)).to(self.device)
 
     def flow(self, k: int, targets: list[int]) -> Flow:
         flow = stacked([read_flow(self.workspace.input("flow"), k, j) for j in targets])

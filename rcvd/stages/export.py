@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class _Source:
         return self._read("confidence", k)
 
     def moving(self, k: int) -> Tensor:
-        return read_mask(self.workspace.input("finetune") / "masks" / frame_name(k))
+        return read_mask(self.workspace.input("triangulate") / "moving" / frame_name(k))
 
     def exported_depth(self, k: int) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
         """z in the exported unit, and confidence."""
@@ -113,9 +113,7 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
         write_cameras(part, exported, scene.times)
     with writing(root / "trajectory.txt") as part:
         write_tum(part, exported.world_from_cam, scene.times)
-    run_all(
-        [lambda: _write_depth_video(source, root), lambda: _write_points(root, exported, points)]
-    )
+    run_all([partial(_write_video, source, root), partial(_write_points, root, exported, points)])
     if settings.full_resolution:
         write_full_resolution(
             workspace, scene, source.exported_depth, exported, frames, settings.upsample
@@ -146,7 +144,8 @@ def _write_depth(source: _Source, root: Path) -> float:
     return unit
 
 
-def _write_depth_video(source: _Source, root: Path) -> None:
+def _write_video(source: _Source, root: Path) -> None:
+    """depth.mp4."""
     colours = inverse_depth_range(source.z(k) for k in source.frames)
     with writing(root / "depth.mp4") as part:
         write_depth_video(part, (source.z(k) for k in source.frames), source.scene.times, colours)
@@ -165,7 +164,6 @@ def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     """The fused cloud in the solver's gauge, reading a window of frames at a time."""
     n = source.scene.n_frames
     static_z = lru_cache(source.workspace.window(2 * WITNESSES[-1] + 2))(source.static_z)
-
     voxel = voxel_size(source.z(n // 2), source.cameras, options)
 
     def points(k: int) -> PointCloud:
@@ -174,17 +172,9 @@ def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
         agreement = view_agreement(
             static_z(k), k, witness_z, torch.tensor(around), source.cameras, options.tolerance
         )
-        cloud = frame_points(
-            k,
-            source.z(k),
-            source.confidence(k),
-            source.scene.rgb(k),
-            source.moving(k),
-            agreement,
-            source.cameras,
-            options,
-        )
-        return thin(cloud, voxel)
+        depth = source.z(k), source.confidence(k)
+        looks = source.scene.rgb(k), source.moving(k)
+        return thin(frame_points(k, *depth, *looks, agreement, source.cameras, options), voxel)
 
     frames = source.workspace.track(list(source.frames), "fusing")
     return fuse(in_order(points, frames), voxel)
@@ -201,6 +191,10 @@ def _write_mesh(source: _Source, cameras: Cameras, options: MeshOptions) -> None
     middle, _ = source.exported_depth(source.scene.n_frames // 2)
     views = map(view, source.workspace.track(list(source.frames), "mesh"))
     mesh = fuse_mesh(views, cameras, float(middle[middle > 0].median()), options)
+    if mesh.is_empty():
+        (source.scene.root / "mesh.ply").unlink(missing_ok=True)
+        logger.warning("mesh: no surface is measured by several frames; no mesh.ply")
+        return
     with writing(source.scene.root / "mesh.ply") as part:
         write_mesh(part, mesh)
     logger.info("mesh: %d triangles", len(mesh.triangle.indices))
@@ -243,8 +237,8 @@ def _scale(source: _Source, points: PointCloud, settings: ExportSettings) -> Sca
 
 STAGE = Stage(
     "export",
-    ("frames", "flow", "depth", "masks", "poses", "finetune", "filter"),
+    ("frames", "flow", "depth", "masks", "poses", "finetune", "triangulate", "filter"),
     run,
-    version=2,
+    version=3,
     also=("frames",),
 )

@@ -25,8 +25,8 @@ CACHED_FLOWS = 24  # links that the windows of neighbouring frames share
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """enabled: False passes the triangulated depth on. confidence_sigma: log-depth spread at which
-    the confidence has fallen to exp(-1/2).
+    """enabled: False passes the triangulated depth on. confidence_sigma: see
+    `FilteredDepth.confidence`.
     """
 
     enabled: bool = True
@@ -77,8 +77,7 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
             around = torch.stack([z_of(int(j)) for j in neighbours])
             result = filter_frame(z, around, k, neighbours, flow, cameras, settings.options)
             z = result.z
-            spread = torch.exp(-result.spread.square() / (2 * settings.confidence_sigma**2))
-            confidence = confidence * spread * (z > 0)
+            confidence = confidence * result.confidence(settings.confidence_sigma)
         _save(workspace, f"confidence/{array_name(k)}", confidence)
         _save(workspace, f"z/{array_name(k)}", z)
 
@@ -91,4 +90,4 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run, version=2)
+STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run, version=3)

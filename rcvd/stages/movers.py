@@ -25,7 +25,7 @@ def mover_depths(
 
     @lru_cache(CACHED_FRAMES)
     def found(k: int) -> tuple[Int[Tensor, "h w"], list[Mover]]:
-        return find_movers(k, clip.known(k), clip.still_moving(k), clip.hidden(k), options)
+        return find_movers(k, clip.known(k), clip.mover(k), clip.hidden(k), options)
 
     n = clip.scene.n_frames
     movers: list[Mover] = []
@@ -59,5 +59,5 @@ def placed(
     z = clip.known(k)
     if not log_depth:
         return z
-    labels, _ = find_movers(k, z, clip.still_moving(k), clip.hidden(k), options)
+    labels, _ = find_movers(k, z, clip.mover(k), clip.hidden(k), options)
     return place_movers(z, clip.prior(k), labels, log_depth, options)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.amounts import SIGNED
 from rcvd.errors import UserError
 from rcvd.geometry.camera import intrinsics_from_hfov, resize_intrinsics
 from rcvd.items import read_flow, read_pairs
@@ -44,7 +45,7 @@ class PosesSettings:
 
     focal: float | None = None
     hfov: float | None = None
-    intrinsics: tuple[float, ...] | None = None
+    intrinsics: tuple[float, ...] | None = field(default=None, metadata={SIGNED: True})
     metadata: bool = True
     refine_masks: bool = True
     matches: MatchOptions = field(default_factory=MatchOptions)
@@ -59,8 +60,10 @@ class PosesSettings:
             raise UserError(f"--hfov {self.hfov}: degrees between 1 and 179 are expected")
         if self.intrinsics is not None and len(self.intrinsics) not in (4, 5):
             raise UserError("--intrinsics takes fx,fy,cx,cy or fx,fy,cx,cy,k1")
-        if min((self.focal or 1, *(self.intrinsics or ())[:4])) <= 0:
+        if not all(0 < x < math.inf for x in (self.focal or 1, *(self.intrinsics or ())[:4])):
             raise UserError(f"--{given[0]}: focal lengths and principal point must be positive")
+        if not all(map(math.isfinite, (self.intrinsics or ())[4:])):
+            raise UserError("--intrinsics: k1 must be a finite number")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Four passes, frame by frame: measured/ (log z of every pixel from its flows, sharpened against the
 neighbouring pictures) and static/ (where this holds); completed/ and confidence/ (what other frames
 confirm, spread over the rest); borrowed/ and hidden/ (what only other frames could measure: a
-pixel's own surface, the one behind it); z/ (moving regions put where `movers` says they are).
+pixel's own surface, the one behind it), moving/ and instances/ (what moves, by this); z/ (moving
+regions put where `movers` says they are).
 """
 
 import logging
@@ -21,16 +22,21 @@ from rcvd.export.cameras import read_cameras
 from rcvd.items import (
     array_name,
     frame_name,
+    instances_name,
     read_array,
+    read_instances,
     read_pairs,
     write_array,
+    write_instances,
     write_mask,
 )
+from rcvd.masks.instances import with_moving
 from rcvd.recon.borrow import Borrowed, BorrowOptions, borrow_depth, lenders
 from rcvd.recon.complete import UNMEASURED, CompleteOptions, complete_frame
 from rcvd.recon.fuse import view_agreement
 from rcvd.recon.mover_course import CourseOptions
 from rcvd.recon.mover_curve import CurveOptions
+from rcvd.recon.mover_pixels import MoverPixelOptions, mover_pixels
 from rcvd.recon.movers import MoverOptions
 from rcvd.recon.refine import RefineOptions, appearance, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
@@ -54,6 +60,7 @@ class TriangulateSettings:
     refine: RefineOptions = field(default_factory=RefineOptions)
     complete: CompleteOptions = field(default_factory=CompleteOptions)
     borrow: BorrowOptions = field(default_factory=BorrowOptions)
+    pixels: MoverPixelOptions = field(default_factory=MoverPixelOptions)
     movers: MoverOptions = field(default_factory=MoverOptions)
     curve: CurveOptions = field(default_factory=CurveOptions)
     course: CourseOptions = field(default_factory=CourseOptions)
@@ -77,6 +84,7 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
         for k in range(scene.n_frames):
             z = clip.prior(k)
             _save(workspace, f"confidence/{array_name(k)}", torch.full_like(z, UNMEASURED))
+            _save_moving(clip, k, clip.moving(k))
             _save(workspace, f"z/{array_name(k)}", z)
     return {"frames": scene.n_frames, "enabled": enabled, "confirmed_percent": confirmed}
 
@@ -116,8 +124,7 @@ def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
         log_z = refine_frame(
             log_z, k, sources, clip.rgb(k), pictures, ~static, clip.cameras, settings.refine
         ).log_z
-        with workspace.writing(f"static/{frame_name(k)}") as part:
-            write_mask(part, static)
+        _save_mask(workspace, f"static/{frame_name(k)}", static)
         _save(workspace, f"measured/{array_name(k)}", log_z)
 
     workspace.each(_todo(workspace, "measured", n), "triangulate", measure)
@@ -151,7 +158,7 @@ def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
 
 
 def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
-    """borrowed/ and hidden/: z of what only other frames have measured, 0 elsewhere."""
+    """borrowed/ and hidden/: z of what only other frames have measured, 0 elsewhere; moving/."""
     workspace, n = clip.workspace, clip.scene.n_frames
     confirmed = lru_cache(workspace.window(CACHED_FRAMES))(clip.confirmed)
     rgb = lru_cache(workspace.window(CACHED_FRAMES))(clip.rgb)
@@ -171,6 +178,9 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
                 clip.cameras,
                 settings.borrow,
             )
+        still = (confirmed(k) > 0) | (found.z > 0)
+        moving = mover_pixels(clip.moving(k), still, found.hidden > 0, rgb(k), settings.pixels)
+        _save_moving(clip, k, moving)
         _save(workspace, f"hidden/{array_name(k)}", found.hidden)
         _save(workspace, f"borrowed/{array_name(k)}", found.z)
 
@@ -195,4 +205,20 @@ def _save(workspace: Workspace, name: str, values: Tensor) -> None:
         write_array(part, values)
 
 
-STAGE = Stage("triangulate", ("frames", "flow", "poses", "finetune"), run, version=6)
+def _save_moving(clip: DepthClip, k: int, moving: Tensor) -> None:
+    """moving/ and instances/ of a frame."""
+    name = f"instances/{instances_name(k)}"
+    _save_mask(clip.workspace, f"moving/{frame_name(k)}", moving)
+    found = read_instances(clip.workspace.input("poses") / name)
+    with clip.workspace.writing(name) as part:
+        write_instances(part, with_moving(found, moving.cpu()))
+
+
+def _save_mask(workspace: Workspace, name: str, values: Tensor) -> None:
+    with workspace.writing(name) as part:
+        write_mask(part, values)
+
+
+STAGE = Stage(
+    "triangulate", ("frames", "flow", "poses", "finetune"), run, version=7, keeps=("moving/*.png",)
+)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from rcvd.amounts import positive
 from rcvd.check.measures import Measures
 from rcvd.check.verdict import Verdict
 from rcvd.scene import Scene
@@ -27,7 +28,7 @@ class ReportOptions:
     still: int = 250_000
     moving: int = 150_000
     frames: int = 160
-    width: int = 320
+    width: int = positive(320)
     quality: int = 70
 
 

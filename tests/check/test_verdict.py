@@ -104,6 +104,14 @@ def test_the_worst_comes_first() -> None:
     assert verdict.level == RED
 
 
+def test_many_doubts_are_red_and_lost_flow_is_one_of_them() -> None:
+    doubts = {"cycle_failure": (0.3,) * N, "unexplained": (0.45,) * N}
+    doubts |= {"blur_px": (2.0,) * N, "focal_std": 0.08, "far_end": 0.2}
+    assert len(judge(good(**doubts)).findings) == 5
+    assert judge(good(**doubts)).level == AMBER
+    assert judge(good(**doubts, moving=(0.5,) * N)).level == RED
+
+
 def test_unmeasured_frames_are_left_out() -> None:
     assert judge(good(blur_px=(None,) * 30 + (0.5,) * 20)).level == GREEN
     assert judge(good(blur_px=(None,) * N)).level == GREEN

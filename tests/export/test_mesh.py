@@ -36,6 +36,24 @@ def test_unknown_depth_makes_no_surface() -> None:
     assert fuse_mesh(empty, cams, 1.0, MeshOptions(enabled=True)).is_empty()
 
 
+def test_a_still_camera_leaves_no_mesh(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is measured: that is said, and the rest of the scene is there."""
+    import rcvd
+    from rcvd.export.video import write_video
+    from rcvd.synthetic import make_sequence
+
+    still = make_sequence("still", 0, 3, (48, 80))
+    pictures = (still.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    write_video(tmp_path / "still.mp4", iter(pictures), still.times)
+    mesh = {"mesh": {"enabled": True}}
+    scene = rcvd.reconstruct(
+        tmp_path / "still.mp4", tmp_path / "scene", "fast", "export", device="cpu", export=mesh
+    )
+    assert "no surface is measured by several frames; no mesh.ply" in caplog.text
+    assert not (scene.root / "mesh.ply").exists()
+    assert (scene.root / "scene.json").exists()
+
+
 def test_distortion_is_undone() -> None:
     cams = replace(cameras(1), distortion=torch.full((1,), -0.15))
     normal = torch.tensor([0.2, 0.3, 1.0])

@@ -1,6 +1,7 @@
 """Instances: boxes, tracks, the verdict of motion on what a detector found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
@@ -14,6 +15,7 @@ from rcvd.masks.instances import (
     no_instances,
     regions_as_instances,
     with_class,
+    with_moving,
 )
 from rcvd.masks.motion import MotionMasks
 from rcvd.masks.tracks import overlaps, tracked
@@ -91,6 +93,24 @@ def test_tracks_follow_the_flow_through_a_gap_and_keep_classes_apart() -> None:
     assert [int(f.tracks) for f in tracked(unnamed, _pan, make_pairs(3))] == [0, 0, 0]
     still = [one(block(slice(10, 20), slice(5, 15)))] * 2
     assert [int(f.tracks) for f in tracked(still, _pan, make_pairs(2))] == [0, 1]
+
+
+def test_moving_pixels_known_better_go_to_the_nearest_mover() -> None:
+    """Two things that move, one that does not, one that is none."""
+    masks = torch.zeros(4, 40, 60, dtype=torch.bool)
+    masks[0, 10:20, 5:15] = masks[1, 10:20, 40:50] = masks[2, 30:35, 5:15] = True
+    masks[3, 0:3, 0:3] = True
+    found = make_instances(masks, ("dog", "cat", "car", "dog"), torch.ones(4), moving=True)
+    found = replace(found, moving=torch.tensor([True, True, False, True]))
+    moving = torch.zeros(40, 60, dtype=torch.bool)
+    moving[12:22, 5:18] = moving[10:20, 36:45] = True
+    better = with_moving(found, moving)
+    assert better.labels == ("dog", "cat", "car")
+    assert torch.equal(better.masks[:2].any(0), moving)
+    assert torch.equal(better.masks[2], masks[2])
+    assert better.boxes[:2].tolist() == [[5, 12, 18, 22], [36, 10, 45, 20]]
+    still = replace(found, moving=torch.zeros(4, dtype=torch.bool))
+    assert torch.equal(with_moving(still, moving).masks, masks)
 
 
 def test_verdicts_give_their_reasons() -> None:

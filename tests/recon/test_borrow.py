@@ -73,7 +73,8 @@ def test_one_frame_is_not_enough() -> None:
     scene = PlaneScene(cameras(N))
     everywhere = torch.ones(scene.cameras.size, dtype=torch.bool)
     assert not borrowed(scene, everywhere, BorrowOptions(min_agreeing=5)).z.any()
-    assert lenders(3, 6, BorrowOptions(distances=(1, 2, 4))) == [1, 2, 4, 5]
+    assert lenders(3, 6, BorrowOptions(distances=(1, 2, 4), reach=0)) == [1, 2, 4, 5]
+    assert lenders(4, 60, BorrowOptions(distances=(2,), reach=30)) == [0, 2, 6, 8, 16, 24, 32]
     assert lenders(0, 2, BorrowOptions()) == []
     assert lenders(4, 9, BorrowOptions(enabled=False)) == []
 

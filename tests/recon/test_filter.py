@@ -51,6 +51,24 @@ def test_flicker_falls_and_spread_shows_it(scene: PlaneScene) -> None:
     assert out.spread[seen].median() > 0.02
 
 
+def test_confidence_falls_with_spread_and_with_lost_support(scene: PlaneScene) -> None:
+    """A pixel that no frame confirms has no spread, and is not sure for that."""
+    sigma, truth = 0.05, [scene.depth(i) for i in range(7)]
+    seen = scene.flows(FRAME, NEIGHBOURS).valid.all(0)
+    sure = run(scene, truth).confidence(sigma)
+    assert sure.max() <= 1.0
+    assert sure[seen].median() > 0.9
+    flicker = [1.0, 1.06, 0.95, 1.05, 0.96, 1.03, 0.95]
+    shaky = run(scene, [s * z for s, z in zip(flicker, truth, strict=True)]).confidence(sigma)
+    assert 0 < shaky[seen].median() < 0.8 * sure[seen].median()
+    lonely = [z if i == FRAME else torch.zeros_like(z) for i, z in enumerate(truth)]
+    out = run(scene, lonely)
+    assert out.spread.max() == 0
+    assert torch.allclose(out.confidence(sigma), torch.tensor(1 / (1 + len(NEIGHBOURS))))
+    far = run(scene, [z * (1.0 if i == FRAME else 9.0) for i, z in enumerate(truth)])
+    assert far.confidence(sigma)[seen].max() < 0.2
+
+
 def test_noise_of_single_pixels_falls_as_the_frames_average_it(scene: PlaneScene) -> None:
     torch.manual_seed(0)
     truth = [scene.depth(i) for i in range(7)]
@@ -106,6 +124,7 @@ def test_unknown_and_negative_depths_take_no_part(scene: PlaneScene) -> None:
     out = run(scene, z)
     assert (out.z[10:14, 20:30] == 0).all()
     assert (out.support[10:14, 20:30] == 0).all()
+    assert (out.confidence(0.05)[10:14, 20:30] == 0).all()
     known = z[FRAME] > 0
     assert (out.z[known] / z[FRAME][known] - 1).abs().max() < 1e-4
     assert out.z.isfinite().all()

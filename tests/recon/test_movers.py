@@ -13,7 +13,6 @@ from rcvd.recon.movers import (
     MoverOptions,
     find_movers,
     link_movers,
-    opened,
     place_movers,
 )
 from rcvd.types import Flow
@@ -159,11 +158,6 @@ def test_what_is_hidden_bounds_and_the_course_decides_below() -> None:
     assert (told - 0.5).abs().max() < 0.02
     behind = solve_movers(movers, links, course=[CourseDepth(1.0, 0.4)] * 20)
     assert (behind - math.log(2.0)).abs().max() < 0.1
-
-
-def test_opening_takes_threads_away() -> None:
-    mask = box((10, 40, 20, 30), (50, 52, 20, 60), (25, 26, 30, 50))
-    assert torch.equal(opened(mask), box((10, 40, 20, 30)))
 
 
 def test_placing_keeps_a_share_of_the_relief() -> None:

@@ -244,9 +244,7 @@ def dense_trajectories(
     return joined(kept, o.length)
 
 
-def shape_descriptor(
-    steps: Float[Tensor, "n l 2"],
-) -> Float[Tensor, "n d"]:
+def shape_descriptor(steps: Float[Tensor, "n l 2"]) -> Float[Tensor, "n d"]:
     """The steps over the length of the whole way: 2 L numbers (30 for L = 15), sum of lengths 1."""
     whole = steps.norm(dim=-1).sum(1).clamp(min=1e-9)
     return (steps / whole[:, None, None]).flatten(1)
