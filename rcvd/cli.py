@@ -1,9 +1,10 @@
 """The command line: verbs only; each imports what it needs, so that --help is quick."""
 
+import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -26,6 +27,10 @@ app = typer.Typer(
     help="Consistent depth, camera poses and a point cloud from a casual video.",
 )
 INTERRUPTED = 130
+REFUSED = frozenset(  # a file or folder that the user named and that cannot be made
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
+    | {errno.EEXIST, errno.ENOSPC, errno.ENAMETOOLONG}
+)
 
 
 Video = Annotated[Path, typer.Argument(help="A video file, or a folder of images.")]
@@ -202,6 +207,11 @@ app.add_typer(flow_app, name="flow", rich_help_panel="Measure")
 app.add_typer(recognize_app, name="recognize", rich_help_panel="Video recognition")
 
 
+def _refuse(text: str) -> NoReturn:
+    console.print(f"error: {text}", style="bold red", markup=False, soft_wrap=True)
+    raise SystemExit(2) from None
+
+
 def main() -> None:
     """Entry point: a user's error is one line and exit code 2, Ctrl-C is 130."""
     # without it, threads that wait spin, and a second process on the machine is slowed threefold
@@ -209,8 +219,11 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        console.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
-        raise SystemExit(2) from None
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in REFUSED or error.filename is None:
+            raise
+        _refuse(f"cannot open or write {error.filename}: {error.strerror}")
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer's own exit after Ctrl-C
             console.print("interrupted; the same command goes on from here", markup=False)

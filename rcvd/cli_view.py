@@ -25,6 +25,9 @@ def view(
         raise UserError("give one of --screenshot, --web and --rerun")
     loaded = Scene.load(scene)
     loaded.folder("export")
+    for wanted in (screenshot, rerun):
+        if wanted is not None:
+            wanted.parent.mkdir(parents=True, exist_ok=True)
     if screenshot is not None:
         from rcvd.viewer.screenshot import screenshot as take
 

@@ -26,7 +26,7 @@ def free(store: Store, stages: Sequence[Stage], dry_run: bool = False) -> list[F
 
     The caller holds the store's lock; the stages have finished.
     """
-    plan = {stage.name: _items(store, stage) for stage in stages}
+    plan = {stage.name: items(store, stage) for stage in stages}
     old = (path for folder in store.run_folder.glob(".old-*") for path in folder.rglob("*"))
     plan[OLD] = [path for path in old if path.is_file()]
     freed = _sizes(plan)
@@ -35,7 +35,7 @@ def free(store: Store, stages: Sequence[Stage], dry_run: bool = False) -> list[F
     return freed
 
 
-def _items(store: Store, stage: Stage) -> list[Path]:
+def items(store: Store, stage: Stage) -> list[Path]:
     """The files of a stage that clean removes."""
     folder = store.folder(stage.name)
     kept = {path for pattern in stage.keeps for path in folder.glob(pattern)}

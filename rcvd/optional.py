@@ -1,9 +1,28 @@
 """Packages that only some backends need."""
 
-from importlib import import_module
+from importlib import import_module, metadata
 from types import ModuleType
 
 from rcvd.errors import UserError
+
+OPENCV = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+
+def opencv_packages() -> list[str]:
+    """Packages of OpenCV that are installed; more than one overwrite each other's files."""
+    found = []
+    for name in OPENCV:
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
 
 
 def required(module: str, what: str, install: str = "pip install 'rcvd[models]'") -> ModuleType:

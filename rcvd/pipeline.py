@@ -15,6 +15,7 @@ from rcvd.device import limit_vram, out_of_memory, pick_device
 from rcvd.errors import UserError, unknown
 from rcvd.leftovers import free
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
+from rcvd.optional import opencv_packages
 from rcvd.plan import Plan, check_disk, clip_of, make_plan
 from rcvd.recipe import key_of
 from rcvd.running import recipe_for, refusals, run_stage
@@ -133,6 +134,8 @@ def run(
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise unknown("stage", until, names)
+    if len(found := opencv_packages()) > 1:
+        logger.warning("%s are installed and overwrite each other; keep one", " and ".join(found))
     settings = decided_models(settings)
     if settings.commercial_ok:
         refuse_non_commercial(chosen_models(settings))

@@ -12,6 +12,7 @@ from rcvd import pipeline
 from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 from rcvd.items import read_array, read_png
+from rcvd.leftovers import items
 from rcvd.provenance import environment
 from rcvd.recipe import changes, content_hash
 from rcvd.scene import Scene
@@ -22,10 +23,11 @@ logger = logging.getLogger(__name__)
 CLOCK = frozenset(
     {
         *("seconds", "cpu_seconds", "stage_seconds", "fusion_cpu_seconds"),
-        *("peak_memory_mb", "peak_vram_mb", "threads"),
+        *("peak_memory_mb", "peak_vram_mb", "threads", "cleaned"),
     }
 )
-"""Keys of JSON files that a clock, the machine's memory or its cores decide."""
+"""Keys of JSON files that a clock, the machine's memory or its cores decide, or `rcvd clean`."""
+EXPORTS = "exports"  # made by a verb of its own
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,19 @@ def _made_with(scene: Scene) -> dict[str, Any]:
 
 
 def compare_folders(first: Path, second: Path) -> Comparison:
-    """Every file of two scene folders, byte by byte; JSON without what a clock decides."""
+    """Every file of two scene folders, byte by byte; JSON without what a clock decides. Items that
+    `rcvd clean` has removed of one are left out.
+    """
     a, b = _files(first), _files(second)
+    stores = Store(first), Store(second)
+    cleaned = [s for s in pipeline.STAGES if any(store.cleaned(s.name) for store in stores)]
+    gone = {
+        str(path.relative_to(store.root))
+        for store in stores
+        for stage in cleaned
+        for path in items(store, stage)
+    }
+    a, b = a - gone, b - gone
     different = [
         Difference(name, _share(first / name, second / name))
         for name in sorted(a & b)
@@ -103,11 +116,13 @@ def compare_folders(first: Path, second: Path) -> Comparison:
 
 def _files(root: Path) -> set[str]:
     """The results and the items of the stages; not the lock, nor what says where the run was or, as
-    the report, how long it took.
+    the report, how long it took; nor exports and earlier attempts.
     """
     skipped = {".lock", SETTINGS, "report.html"}
     found = (path for path in root.rglob("*") if path.is_file() and path.name not in skipped)
-    return {str(path.relative_to(root)) for path in found}
+    names = (path.relative_to(root) for path in found)
+    others = (EXPORTS, ".old-")
+    return {str(name) for name in names if not any(part.startswith(others) for part in name.parts)}
 
 
 def _equal(a: Path, b: Path) -> bool:

@@ -3,15 +3,19 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from rcvd import batch, pipeline
 from rcvd.amounts import number_of_bytes
 from rcvd.batch import Job, Outcome, Resources, find_clips, run_batch, scene_folders
+from rcvd.cli import app
 from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.reproduce import compare_folders
@@ -120,6 +124,45 @@ def test_a_batch_leaves_a_scene_or_a_reason_for_each_clip(tmp_path: Path) -> Non
     assert "is not a video" in rows["poem"]["message"]
     assert not (tmp_path / "out" / "poem").exists()
     assert "is not a video" in (tmp_path / "out" / "poem.log").read_text()
+
+
+def test_the_verb_tells_one_table_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares and retries reach the clips; one that has no scene is the error, after the rest."""
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    given: list[Any] = []
+
+    def ended(
+        jobs: list[Job], resources: Resources, engine: str, report: Callable[[Outcome], None]
+    ) -> list[Outcome]:
+        given[:] = [jobs, resources, engine]
+        outcomes = [
+            Outcome(jobs[0].out.name, "done", "", 2, 1.5, 40, "ok"),
+            Outcome(jobs[1].out.name, "died", "its process died 4 times"),
+        ]
+        for outcome in outcomes:
+            report(outcome)
+        return outcomes
+
+    monkeypatch.setattr(batch, "run_batch", ended)
+    flags = ["--engine", "ray", "--cores", "2", "--gpus", "0.5", "--memory", "4G", "--retries", "3"]
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["batch", str(tmp_path / "*.mp4"), "--out", str(out), *flags])
+    assert isinstance(result.exception, UserError)
+    assert "1 of 2 clips have no scene; the first, b: its process died" in str(result.exception)
+    jobs, resources, engine = given
+    assert engine == "ray"
+    assert (resources.cores, resources.gpus, resources.memory) == (2, 0.5, 4 * 2**30)
+    assert resources.attempts == 4
+    assert jobs[0].layers[0] == {"device": "auto", "max_memory": "4G"}
+    assert [row["state"] for row in json.loads((out / "batch.json").read_text())] == [
+        "done",
+        "died",
+    ]
+    rows = [line.replace("│", " ").split() for line in result.output.splitlines()]
+    assert ["a", "done", "40", "ok", "1.5", "2"] in rows
 
 
 def kill_worker_of(log: Path) -> None:

@@ -37,6 +37,9 @@ def image_folder(folder: Path, n: int, size: tuple[int, int] = (64, 48)) -> Path
         (["two", "--set", "flow.bakend=x"], "did you mean 'backend'"),
         (["two", "--set", "flow.backend=raff"], "raff: no such flow model"),
         (["two", "--set", "depth.backend=midas"], "no such depth model"),
+        (["two", "--set", "poses.solver.focal=wide"], "'shared' or 'zoom'"),
+        (["two", "--set", "export.scale=0"], "a number above 0 is expected"),
+        (["two", "--focal", "nan"], "must be positive"),
         (["two", "--device", "tpu"], "choose auto, cpu, cuda"),
         (["two", "--until", "flwo"], "no such stage; did you mean 'flow'"),
         (["two", "--set", "masks.backend=moton"], "did you mean 'motion'"),
@@ -67,6 +70,18 @@ def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
     assert result.stderr.count("error:") == 1
     assert not (tmp_path / "scene").exists()
+
+
+@pytest.mark.parametrize("flag", ["--screenshot", "--rerun"])
+def test_an_output_that_cannot_be_made_is_one_line(
+    flag: str, demo_scene: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run("view", str(demo_scene), flag, str(tmp_path / "file" / "out.png"))
+    assert result.returncode == 2
+    assert "cannot open or write" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert run("export", str(demo_scene), "--to", "tum", "--out", "/dev/null/x").returncode == 2
 
 
 def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,33 @@ def test_settings_and_verbs_that_the_pages_name_exist() -> None:
     verbs = {command.name or command.callback.__name__ for command in cli.app.registered_commands}  # pyright: ignore[reportOptionalMemberAccess]
     verbs |= {str(group.name) for group in cli.app.registered_groups}
     assert set(re.findall(r"(?:^    |`)rcvd ([a-z]+)", text, re.MULTILINE)) <= verbs
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """The rcvd commands that README and the pages show, whole and in words."""
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        text = page.read_text()
+        shown = re.findall(r"^    (rcvd [^#\n]+)", text, re.MULTILINE)
+        for line in shown + re.findall(r"`(rcvd [^`\n]+)`", text):
+            yield line, re.split(r"\s+", line.strip())[1:]
+
+
+def test_flags_that_the_pages_name_exist() -> None:
+    from typer.main import get_command
+
+    from rcvd import cli
+
+    wrong, seen = [], 0
+    for line, words in commands():
+        command: Any = get_command(cli.app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+        flags = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        seen += len(flags)
+        wrong += [f"{line}: {flag}" for flag in flags - known - {"--help"}]
+    assert seen > 30
+    assert not wrong
 
 
 def test_readmes_architecture_names_every_module_package_and_tool() -> None:

@@ -1,5 +1,7 @@
 """Backends whose package is not installed say which extra to install, and never fall back."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,30 +9,56 @@ import pytest
 import torch
 
 from rcvd import pipeline
-from rcvd.depth.model import load_depth
+from rcvd.depth.model import DEPTH_MODELS, load_depth
 from rcvd.errors import UserError
-from rcvd.flow.model import load_flow
+from rcvd.flow.model import FLOW_MODELS, load_flow
 from rcvd.masks.classes import GROUPS, chosen_classes
-from rcvd.masks.model import PREFERRED, auto_masks, load_masks
-from rcvd.optional import required
+from rcvd.masks.detector import DetectorOptions
+from rcvd.masks.model import MASK_MODELS, PREFERRED, auto_masks, load_masks
+from rcvd.optional import opencv_packages, required
 from rcvd.stages.masks import MasksSettings, decided
 
-NEEDS = {
-    "raft_small": ("torchvision", lambda: load_flow("raft_small", torch.device("cpu"))),
-    "zoedepth": ("transformers", lambda: load_depth("zoedepth")),
-    "mask2former": ("transformers", lambda: load_masks("mask2former")),
-    "maskrcnn_resnet50_fpn": ("torchvision", lambda: load_masks("maskrcnn_resnet50_fpn")),
-    "detectron2": ("detectron2", lambda: load_masks("detectron2")),
-}
+# of every table, the backends that run as they are
+LEAN = {"dis", "bundled", "lucas_kanade", "flownet", "constant", "motion", "none"}
+FROM_TRANSFORMERS = {"mask2former", "eomt", "transformers"}
 
 
-@pytest.mark.parametrize("name", NEEDS)
-def test_the_missing_package_is_named(name: str) -> None:
-    package, load = NEEDS[name]
+def loaders() -> Iterator[tuple[str, str, Callable[[], object]]]:
+    """Every other backend: its name, the package it needs, and its loading."""
+    for name in FLOW_MODELS.keys() - LEAN:
+        yield name, "torchvision", partial(load_flow, name, torch.device("cpu"))
+    for name in DEPTH_MODELS.keys() - LEAN:
+        hub = "some/one" if name == "transformers" else None
+        yield name, "transformers", partial(load_depth, name, hub=hub)
+    for name in MASK_MODELS.keys() - LEAN:
+        package = "transformers" if name in FROM_TRANSFORMERS else "torchvision"
+        options = DetectorOptions(hub="some/one" if name == "transformers" else None)
+        load = partial(load_masks, name, torch.device("cpu"), options)
+        yield name, "detectron2" if name == "detectron2" else package, load
+
+
+@pytest.mark.parametrize(("name", "package", "load"), sorted(loaders(), key=lambda x: x[:2]))
+def test_the_missing_package_is_named(name: str, package: str, load: Callable[[], object]) -> None:
     if find_spec(package) is not None:
         pytest.skip(f"{package} is installed")
     with pytest.raises(UserError, match=f"{name}' needs {package}.*install it with"):
         load()
+
+
+def test_two_packages_of_opencv_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both exist on the disk of this test; the run goes on to what is wrong with the video."""
+    assert opencv_packages() == ["opencv-python-headless"]
+    (tmp_path / "opencv_python-5.0.dist-info").mkdir()
+    (tmp_path / "opencv_python-5.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: opencv-python\nVersion: 5.0\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match="does not exist"):
+        pipeline.run(pipeline.make_settings(tmp_path / "none.mp4"), tmp_path / "scene")
+    said = "opencv-python and opencv-python-headless are installed and overwrite each other"
+    assert said in caplog.text
 
 
 def test_a_broken_package_is_told_from_a_missing_one(

@@ -129,6 +129,20 @@ def test_pure_rotation_turns_without_moving(tmp_path: Path) -> None:
     assert float(turned) > 0.01
 
 
+def test_a_clip_without_anything_still_keeps_the_priors_depth(tmp_path: Path) -> None:
+    """Masks of one's own that cover everything leave no match."""
+    clip = write_clip(tmp_path / "clip.mp4", make_sequence("demo", 1, 4, TINY))
+    (tmp_path / "masks").mkdir()
+    for k in range(4):
+        items.write_mask(tmp_path / "masks" / items.frame_name(k), torch.ones(TINY) > 0)
+    masks = {"folder": str(tmp_path / "masks")}
+    scene = rcvd.reconstruct(clip, tmp_path / "scene", "fast", device="cpu", masks=masks)
+    assert scene.document["verdict"] == "too few matches"
+    assert found_by_check(scene)[0] == "red"
+    assert scene.cameras.world_from_cam.isfinite().all()
+    assert (scene.depth(3)[0] > 0).all()
+
+
 def test_files_from_elsewhere_replace_every_stage(tmp_path: Path) -> None:
     """With exact flow, depth, masks and focal the cameras are nearly exact too."""
     sequence = make_sequence("demo", 1, 6, (96, 160))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rcvd
+from rcvd.clean import clean
 from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.reproduce import compare_folders, reproduce
@@ -41,6 +42,23 @@ def test_a_changed_scene_is_found(small_scene: Path, tmp_path: Path) -> None:
     assert comparison.different[0].share == pytest.approx(0.2)
     assert comparison.missing == ("trajectory.txt",)
     assert not comparison.same
+
+
+def test_cleaning_exports_and_earlier_attempts_are_no_difference(
+    small_scene: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_scene, tmp_path / "scene")
+    for name in ("exports/tum", "run/.old-masks-1"):
+        (tmp_path / "scene" / name).mkdir(parents=True)
+        (tmp_path / "scene" / name / "file.txt").write_text("x")
+    whole = compare_folders(small_scene, tmp_path / "scene")
+    assert whole.same, whole
+    clean(tmp_path / "scene")
+    comparison = compare_folders(tmp_path / "scene", small_scene)
+    assert comparison.same, comparison
+    assert 20 < comparison.files < whole.files
+    (tmp_path / "scene" / "depth" / "000000.npz").unlink()
+    assert compare_folders(tmp_path / "scene", small_scene).missing == ("depth/000000.npz",)
 
 
 def test_what_cannot_be_made_again_is_said(small_scene: Path, tmp_path: Path) -> None:

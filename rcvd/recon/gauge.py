@@ -67,7 +67,8 @@ class GaugedFactor:
         gauge: Gauge,
     ) -> "GaugedFactor":
         """Factor of reduced + gauge."""
-        ridge = RIDGE * (reduced.diagonal() * moves).sum() / moves.sum()
+        # an all-zero matrix, of a clip without a match, needs it too
+        ridge = RIDGE * ((reduced.diagonal() * moves).sum() / moves.sum()).clamp(min=1.0)
         matrix = reduced.plus_diagonal(ridge + gauge.weight * gauge.pin)
         pinned = factorise(matrix.restricted(moves), fronts)
         rows = torch.stack([gauge.pin, gauge.scales], 1) * moves[:, None]

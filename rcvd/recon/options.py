@@ -32,7 +32,7 @@ class SolverOptions:
     thin: the start uses every n-th point.
     """
 
-    focal: str = "shared"
+    focal: Literal["shared", "zoom"] = "shared"
     hfov: float = positive(60.0)
     sigma_focal: float = positive(0.3)
     free_k1: bool = False

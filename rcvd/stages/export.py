@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rcvd import __version__
 from rcvd.abreast import in_order, run_all
+from rcvd.amounts import positive
 from rcvd.errors import UserError
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.export.colmap import write_colmap_text
@@ -47,7 +48,7 @@ class ExportSettings:
     size. fuse: which pixels become points.
     """
 
-    scale: float | None = None
+    scale: float | None = positive(None)
     scale_from: str | None = None
     full_resolution: bool = False
     fuse: FuseOptions = field(default_factory=FuseOptions)

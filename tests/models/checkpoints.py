@@ -166,6 +166,10 @@ def depth_folder(kind: str, folder: Path) -> Path:
     }
     path = folder / kind
     network = randomised(makers[kind](), spread=0.7 if kind == "depth_pro" else 1.5)
+    if kind == "depth_pro":
+        with torch.no_grad():  # else half of the picture is at its far limit, without a gradient
+            network.head.layers[4].weight.mul_(0.2)
+            network.head.layers[4].bias.fill_(1.0)
     network.save_pretrained(path)
     side = SIZES.get(kind, 64)
     multiple = 14 if kind.startswith("depth_anything") else 32

@@ -62,7 +62,7 @@ def test_all_stages_with_models_of_other_packages(tmp_path: Path) -> None:
     assert all(found.reasons)
 
 
-@pytest.mark.parametrize("kind", ["depth_anything", "dpt", "zoedepth"])
+@pytest.mark.parametrize("kind", ["depth_anything", "dpt", "zoedepth", "glpn", "depth_pro"])
 def test_fine_tuning_a_transformers_network(kind: str, tmp_path: Path) -> None:
     """With exact flow, as files: one round, and never worse on held-out pairs."""
     sequence = make_sequence("orbit", 0, 6, SIZE)

@@ -117,6 +117,17 @@ def test_too_few_matches_are_said() -> None:
     assert solve(made.matches, OPTIONS).verdict.name == "too few matches"
 
 
+def test_no_match_at_all_is_survived() -> None:
+    matches = make(points=120).matches
+    none = {"confidence": matches.confidence * 0, "z_known_j": matches.z_known_j & False}
+    for points in (matches.point_valid, matches.point_valid & False):
+        solution = solve(replace(matches, **none, point_valid=points), OPTIONS)
+        assert solution.verdict.name == "too few matches"
+        assert solution.cameras.world_from_cam.isfinite().all()
+        assert solution.deformation.log_scale.isfinite().all()
+        assert not solution.report["focal_observable"]
+
+
 def test_a_frame_without_matches_is_said_and_survived() -> None:
     made = make(noise=0.2)
     pairs = made.matches.pairs
