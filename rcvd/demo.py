@@ -51,16 +51,13 @@ def render_clip(folder: Path, clip: DemoClip) -> Path:
         raise UserError(f"{folder} is not empty; name another folder with --out")
     logger.info("rendering %d frames of %dx%d", clip.frames, *clip.size[::-1])
     sequence = make_sequence("demo", clip.seed, clip.frames, clip.size)
-    with writing(truth) as part:
-        _write_truth(part, sequence, wanted)
-    pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    with writing(video) as part:
-        write_video(part, iter(pictures), sequence.times)
+    write_clip(folder, sequence, wanted)
     return video
 
 
-def _write_truth(path: Path, sequence: Sequence, clip: str) -> None:
-    with path.open("wb") as stream:
+def write_clip(folder: Path, sequence: Sequence, clip: str) -> None:
+    """clip.mp4 and truth.npz of a rendered sequence; clip: what it is, kept with the truth."""
+    with writing(folder / "truth.npz") as part, part.open("wb") as stream:
         np.savez_compressed(
             stream,
             clip=clip,
@@ -69,6 +66,9 @@ def _write_truth(path: Path, sequence: Sequence, clip: str) -> None:
             world_from_cam=sequence.cameras.world_from_cam.double().numpy(),
             intrinsics=sequence.cameras.intrinsics.double().numpy(),
         )
+    pictures = (sequence.rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    with writing(folder / "clip.mp4") as part:
+        write_video(part, iter(pictures), sequence.times)
 
 
 def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:

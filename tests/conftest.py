@@ -1,8 +1,12 @@
 """Fixtures that several test folders share: one small demo clip and its reconstruction."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from tests.pretend_cuda import pretended_cuda
 
 SMALL_FRAMES = 16
 SMALL_SIZE = (112, 192)
@@ -28,3 +32,13 @@ def demo_scene(demo_folder: Path) -> Path:
     settings = pipeline.make_settings(demo_folder / "clip.mp4", "fast", {"device": "cpu"})
     pipeline.run(settings, demo_folder / "scene")
     return demo_folder / "scene"
+
+
+@pytest.fixture
+def cuda() -> Iterator[str]:
+    """The name of the GPU; without one, of one that is pretended and refuses what CUDA refuses."""
+    if torch.cuda.is_available():
+        yield "cuda"
+        return
+    with pretended_cuda():
+        yield "cuda"

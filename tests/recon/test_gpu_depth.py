@@ -14,10 +14,7 @@ from rcvd.recon.triangulate import triangulate_frame
 from rcvd.types import Flow
 from tests.recon.plane_scene import BACKDROP, PANEL, WALKER, PlaneScene, cameras
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 FRAME, OTHERS = 3, [1, 2, 4, 5]
 
 
@@ -48,17 +45,18 @@ def whole_chain(scene: PlaneScene, device: str) -> tuple[torch.Tensor, int]:
     return z.cpu(), len(cloud.xyz)
 
 
-def test_same_as_on_the_cpu(scene: PlaneScene) -> None:
-    (here, n_here), (there, n_there) = whole_chain(scene, "cpu"), whole_chain(scene, "cuda")
+def test_same_as_on_the_cpu(scene: PlaneScene, cuda: str) -> None:
+    (here, n_here), (there, n_there) = whole_chain(scene, "cpu"), whole_chain(scene, cuda)
     different = (here / there - 1).abs() > 1e-3
     assert different.float().mean() < 0.02  # ties between depth candidates may fall otherwise
     assert abs(n_here - n_there) < 0.02 * n_here
 
 
-def test_finetuning_trains_in_mixed_precision(scene: PlaneScene) -> None:
-    model = load_depth("bundled", "cuda")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_finetuning_trains_in_mixed_precision(scene: PlaneScene, cuda: str) -> None:
+    model = load_depth("bundled", cuda)
     with torch.no_grad():
-        first = {i: model(scene.rgb(i)[None].cuda())[0].cpu() for i in range(7)}
+        first = {i: model(scene.rgb(i)[None].to(cuda))[0].cpu() for i in range(7)}
     scale = {i: (scene.depth(i) / first[i]).median().log() for i in range(7)}
     frames = FinetuneFrames(
         cameras=scene.cameras,
@@ -70,5 +68,5 @@ def test_finetuning_trains_in_mixed_precision(scene: PlaneScene) -> None:
     )
     pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
     options = FinetuneOptions(steps=40, minutes=5.0)
-    report = finetune(model, pairs, frames, options, "cuda")
+    report = finetune(model, pairs, frames, options, cuda)
     assert report.losses[report.best] < 0.9 * report.losses[0]

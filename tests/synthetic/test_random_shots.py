@@ -85,11 +85,10 @@ def test_some_things_move() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_gives_what_the_cpu_gives() -> None:
+def test_cuda_gives_what_the_cpu_gives(cuda: str) -> None:
     shots = random_shots(4, torch.Generator().manual_seed(2))
     here = film_together(shots, 2, SIZE)
-    there = film_together(shots, 2, SIZE, torch.device("cuda"))
+    there = film_together(shots, 2, SIZE, torch.device(cuda))
     for a, b in zip(here, there, strict=True):
         same = a.surface == b.surface.cpu()
         assert same.float().mean() > 0.999
