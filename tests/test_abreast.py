@@ -1,13 +1,17 @@
 """Work side by side: in order, a few items at a time, and stopped as a loop would be."""
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from rcvd.abreast import MOST, at_once, in_order, run_all
+from rcvd.pipeline import make_settings, run
+from rcvd.reproduce import compare_folders
 
 
 @pytest.fixture(params=[1, 2, 3, 16])
@@ -116,3 +120,22 @@ def test_pieces_of_work_are_all_done(threads: int) -> None:
     done: list[str] = []
     run_all([lambda: done.append("a"), lambda: done.append("b"), lambda: done.append("c")])
     assert sorted(done) == ["a", "b", "c"]
+
+
+def test_a_scene_is_the_same_with_two_threads(
+    demo_folder: Path, demo_scene: Path, tmp_path: Path
+) -> None:
+    """From the same depth and poses: networks and the solver's sums may round otherwise."""
+    scene = tmp_path / "scene"
+    shutil.copytree(demo_scene, scene)
+    for stage in ("flow", "masks", "triangulate", "filter", "export"):
+        shutil.rmtree(scene / "run" / stage)
+    for made in ("depth", "depth_png", "colmap"):
+        shutil.rmtree(scene / made)
+    before = torch.get_num_threads()
+    settings = make_settings(demo_folder / "clip.mp4", "fast", {"device": "cpu", "threads": 2})
+    run(settings, scene)
+    torch.set_num_threads(before)
+    comparison = compare_folders(demo_scene, scene)
+    assert comparison.files > 100
+    assert comparison.same, comparison
