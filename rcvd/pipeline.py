@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from rcvd import settings as settings_module
+from rcvd.abreast import at_once
 from rcvd.amounts import in_words, number_of_bytes
 from rcvd.device import limit_vram, out_of_memory, pick_device
 from rcvd.errors import UserError, unknown
@@ -191,7 +192,9 @@ def plan_run(settings: Settings, stages: Sequence[Stage]) -> Plan:
     training = 0.0 if settings.depth.folder else 60 * finetune.minutes * finetune.rounds
     clip = clip_of(settings.frames, settings.flow.rule, training, settings.export.full_resolution)
     limit = None if settings.max_memory is None else number_of_bytes(settings.max_memory)
-    plan = make_plan(clip, [stage.name for stage in stages], limit, settings.keep)
+    on_gpu = pick_device(settings.device).startswith("cuda")
+    together = 1 if on_gpu else at_once(settings.threads or torch.get_num_threads())
+    plan = make_plan(clip, [stage.name for stage in stages], limit, settings.keep, together)
     logger.info("%s", plan.words())
     return plan
 

@@ -52,6 +52,9 @@ COSTS: Mapping[str, Cost] = {
     "export": Cost(pixel=2600, window=18 * 4, frame=500e3, disk=9, seconds=1.5),
     "report": Cost(pixel=2200, window=18 * 4, frame=500e3, disk=0.5, seconds=0.9),
 }
+ABREAST = ("flow", "masks", "poses", "triangulate", "filter", "export", "report")
+"""Stages that work on several frames at once, see `rcvd.abreast`."""
+FURTHER = 30e6  # bytes that each further frame takes beside its pixels
 TRAINING = Cost(fixed=350e6, pixel=5800)  # what rounds of fine-tuning add
 FULL_SIZE = Cost(fixed=0, source=150)  # what depth at the video's own size adds
 FULL_SIZE_DISK = 5.5  # bytes by pixel of the video
@@ -130,18 +133,24 @@ class Plan:
 
 
 def make_plan(
-    clip: Clip, stages: Sequence[str], max_memory: int | None = None, keep: str = "all"
+    clip: Clip,
+    stages: Sequence[str],
+    max_memory: int | None = None,
+    keep: str = "all",
+    at_once: int = 1,
 ) -> Plan:
     """The plan of some stages, with the largest windows that fit max_memory bytes.
+
+    at_once: frames that are worked on side by side.
 
     Raises:
         UserError: they do not fit with the smallest ones.
     """
-    plans = (_plan(clip, stages, share, keep) for share in SHARES)
+    plans = (_plan(clip, stages, share, keep, at_once) for share in SHARES)
     plan = next((p for p in plans if max_memory is None or p.peak[1] <= max_memory), None)
     if plan is not None:
         return plan
-    stage, needed = _plan(clip, stages, SHARES[-1], keep).peak
+    stage, needed = _plan(clip, stages, SHARES[-1], keep, at_once).peak
     h, w = clip.size
     raise UserError(
         f"--max-memory {in_words(max_memory or 0)}: stage '{stage}' needs about {in_words(needed)} "
@@ -162,9 +171,9 @@ def check_disk(plan: Plan, out: Path) -> None:
         )
 
 
-def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str) -> Plan:
+def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str, at_once: int) -> Plan:
     pairs = len(make_pairs(max(clip.frames, 2), clip.rule).pairs)
-    memory = {name: _memory(name, clip, share, pairs) for name in stages}
+    memory = {name: _memory(name, clip, share, pairs, at_once) for name in stages}
     disk = {name: _disk(COSTS[name], clip, pairs) for name in stages}
     if clip.full_resolution and "export" in disk:
         disk["export"] += round(FULL_SIZE_DISK * clip.source_pixels * clip.frames)
@@ -176,7 +185,7 @@ def _plan(clip: Clip, stages: Sequence[str], share: float, keep: str) -> Plan:
     return Plan(clip, memory, share, sum(disk.values()), kept, seconds)
 
 
-def _memory(name: str, clip: Clip, share: float, pairs: int) -> int:
+def _memory(name: str, clip: Clip, share: float, pairs: int, at_once: int) -> int:
     matches = pairs * MatchOptions().of_clip(pairs).points
     costs = [COSTS[name]]
     if name == "finetune" and clip.training:
@@ -188,6 +197,8 @@ def _memory(name: str, clip: Clip, share: float, pairs: int) -> int:
         total += cost.fixed + (cost.pixel + share * cost.window) * clip.pixels
         total += cost.source * clip.source_pixels + cost.frame * clip.frames
         total += cost.match * matches
+    if name in ABREAST:
+        total += (at_once - 1) * (COSTS[name].pixel * clip.pixels + FURTHER)
     return round(total)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from rcvd import __version__
+from rcvd.abreast import in_order
 from rcvd.errors import UserError
 
 T = TypeVar("T")
@@ -198,6 +199,12 @@ class Workspace:
         with self.store.progress(title, len(items)) as advance:
             for item in items:
                 yield item
+                advance(1)
+
+    def each(self, items: list[T], title: str, work: Callable[[T], object]) -> None:
+        """`work` on every item, several side by side, behind a progress bar."""
+        with self.store.progress(title, len(items)) as advance:
+            for _ in in_order(work, items):
                 advance(1)
 
 

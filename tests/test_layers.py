@@ -17,6 +17,7 @@ LAYERS = (
         "arrays",
         "amounts",
         "device",
+        "abreast",
     ),
     ("geometry",),
     ("synthetic",),

@@ -72,6 +72,14 @@ def test_windows_shrink_before_a_run_is_refused() -> None:
     assert SHARES[-1] * COSTS["masks"].window < COSTS["masks"].window
 
 
+def test_frames_side_by_side_take_their_memory() -> None:
+    one, four = make_plan(LONG, NAMES), make_plan(LONG, NAMES, at_once=4)
+    for name in NAMES:
+        further = 3 * COSTS[name].pixel * LONG.pixels
+        taken = four.memory[name] - one.memory[name]
+        assert taken > further if name in plan_module.ABREAST else taken == 0
+
+
 def test_results_alone_take_less_in_the_end() -> None:
     everything, results = make_plan(LONG, NAMES), make_plan(LONG, NAMES, keep="results")
     assert everything.kept == everything.disk == results.disk

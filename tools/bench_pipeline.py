@@ -49,13 +49,13 @@ def render(path: Path, frames: int) -> None:
     part.rename(path)
 
 
-def reconstruct(video: Path, out: Path, flags: list[str]) -> Path:
-    """The scene, made by a process of its own with one thread."""
+def reconstruct(video: Path, out: Path, flags: list[str], threads: int) -> Path:
+    """The scene, made by a process of its own with so many threads."""
     command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]
     subprocess.run(
-        [*command, str(video), "--out", str(out), "--set", "threads=1", *flags],
+        [*command, str(video), "--out", str(out), "--set", f"threads={threads}", *flags],
         check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
     )
     return out
 
@@ -82,8 +82,8 @@ def table(now: dict[str, Any], last: dict[str, Any] | None) -> str:
     lines = [
         f"{now['video']}, {now['frames']} frames of {w}x{h}{since}",
         "",
-        "| stage | s | CPU s | share | peak MB | CPU s, last | peak MB, last |",
-        "|---|---|---|---|---|---|---|",
+        "| stage | s | CPU s | cores | share | peak MB | CPU s, last | peak MB, last |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     stages, before = now["stages"], last["stages"] if last else {}
     total = sum(row["cpu_seconds"] for row in stages.values()) or 1.0
@@ -93,6 +93,7 @@ def table(now: dict[str, Any], last: dict[str, Any] | None) -> str:
         old = earlier.get(name)
         lines.append(
             f"| {name} | {row['seconds']:.1f} | {row['cpu_seconds']:.1f} | "
+            f"{row['cpu_seconds'] / max(row['seconds'], 1e-3):.2f} | "
             f"{100 * row['cpu_seconds'] / total:.0f} % | {row['peak_memory_mb']} | "
             + (f"{old['cpu_seconds']:.1f} | {old['peak_memory_mb']} |" if old else " | |")
         )
@@ -150,6 +151,7 @@ def main() -> None:
     parser.add_argument("--preset", default="fast", help="of rcvd reconstruct, like the next two")
     parser.add_argument("--max-side", type=int)
     parser.add_argument("--until", metavar="STAGE")
+    parser.add_argument("--threads", type=int, default=1, help="of torch; frames side by side")
     options = parser.parse_args()
     if options.kept.is_dir():
         raise UserError(f"--kept {options.kept} is a folder: name a file, such as runs.json")
@@ -182,8 +184,9 @@ def scenes(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pa
     for count in options.frames or [None]:
         out = scratch / str(count)
         first = [] if count is None else ["--max-frames", str(count)]
-        label = " ".join([video.name, *first, *flags])
-        yield label, reconstruct(video, out, [*first, *flags])
+        threads = [] if options.threads == 1 else ["--threads", str(options.threads)]
+        label = " ".join([video.name, *first, *flags, *threads])
+        yield label, reconstruct(video, out, [*first, *flags], options.threads)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.check.blur import blur_sigma
 from rcvd.check.measures import BINS, PIXEL_RANGE, RATIO_RANGE, Measures, from_document
 from rcvd.check.over_time import over_time
@@ -82,7 +83,7 @@ def measure(scene: Scene, progress: Progress = no_progress) -> Measures:
         cycle_failure=tuple(found.failure),
         unexplained=tuple(found.unexplained),
         moving=tuple(round(float(scene.moving(k).float().mean()), 4) for k in frames),
-        blur_px=tuple(blur_sigma(scene.rgb(k)) for k in frames),
+        blur_px=tuple(in_order(lambda k: blur_sigma(scene.rgb(k)), frames)),
         log_scale=tuple(solve["log_scale"]),
         far_end=float(solve["centre_std_of_path"][-1]),
         hfov=math.degrees(2 * math.atan(scene.size[1] / 2 / focal)),
@@ -124,8 +125,8 @@ def _flows(scene: Scene, progress: Progress) -> _Flows:
     pairs = [(i, j) for i, j in scene.pairs.pairs.tolist()]
     found = _Flows([], [], [], [], torch.zeros(BINS), torch.zeros(BINS))
     with progress("checking", scene.n_frames) as advance:
-        for i, partners in enumerate(chosen_pairs(pairs, scene.n_frames)):
-            seen = {j: judge.pair(i, j) for j in partners}
+        chosen = chosen_pairs(pairs, scene.n_frames)
+        for i, seen in enumerate(in_order(judge.pairs, enumerate(chosen))):
             pixels = torch.cat([torch.zeros(0), *(pair.pixels for pair in seen.values())])
             ratios = torch.cat([torch.zeros(0), *(pair.ratios for pair in seen.values())])
             near = [pair for j, pair in seen.items() if abs(i - j) == 1]
@@ -165,6 +166,11 @@ class _Witness:
     @cached_property
     def depth(self):
         return lru_cache(CACHED_DEPTHS)(lambda k: self.scene.depth(k)[0])
+
+    def pairs(self, chosen: tuple[int, list[int]]) -> dict[int, _Pair]:
+        """A frame with some of its partners, by partner."""
+        i, partners = chosen
+        return {j: self.pair(i, j) for j in partners}
 
     def pair(self, i: int, j: int) -> _Pair:
         flow, cameras = self.scene.flow(i, j), self.cameras

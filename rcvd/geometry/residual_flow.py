@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.geometry.camera import MIN_Z, distort, pixel_centres, rays, undistort
+from rcvd.geometry.camera import MIN_Z, pixel_centres, rays, undistort
 from rcvd.geometry.pose import j_from_i
 
 
@@ -31,25 +31,47 @@ def camera_flow(
     intrinsics_j: Float[Tensor, "b 4"],
     k1_i: Float[Tensor, "b"] | float = 0.0,
     k1_j: Float[Tensor, "b"] | float = 0.0,
+    *,
+    stride: int = 1,
 ) -> CameraFlow:
     """Camera-induced flow from i to j and how it would change with the depth.
 
-    k1_i, k1_j: the lenses' radial distortion, see `rcvd.geometry.camera`.
+    k1_i, k1_j: the lenses' radial distortion, see `rcvd.geometry.camera`. stride: z is that of each
+    so many-th row and column of the image.
     """
-    pixels = pixel_centres((z.shape[1], z.shape[2]), z.device, z.dtype)
-    directions = rays(pixels.expand(*z.shape, 2), intrinsics_i[:, None, None], _per_pixel(k1_i))
+    centres = pixel_centres((z.shape[1], z.shape[2]), z.device, z.dtype)
+    pixels = (centres - 0.5) * stride + 0.5
     transform = j_from_i(world_from_cam_i, world_from_cam_j)
-    turned = torch.einsum("bij,bhwj->bhwi", transform[:, :3, :3], directions * z[..., None])
-    moved = turned + transform[:, None, None, :3, 3]
-    depth = moved[..., 2:].clamp(min=MIN_Z)
-    xy = moved[..., :2] / depth
+    lenses = intrinsics_i, intrinsics_j, _each(k1_i, len(z)), _each(k1_j, len(z))
+    found = [_one_pair(pixels, *pair) for pair in zip(z, transform, *lenses, strict=True)]
+    return CameraFlow(*(torch.stack(column) for column in zip(*found, strict=True)))
+
+
+def _one_pair(
+    pixels: Float[Tensor, "h w 2"],
+    z: Float[Tensor, "h w"],
+    transform: Float[Tensor, "4 4"],
+    lens_i: Float[Tensor, "4"],
+    lens_j: Float[Tensor, "4"],
+    k1_i: Float[Tensor, ""] | float,
+    k1_j: Float[Tensor, ""] | float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The fields of `CameraFlow` of one pair, axis by axis: quicker than vectors of two."""
+    ray_x, ray_y, _ = rays(pixels, lens_i, k1_i).movedim(-1, 0).contiguous()
+    turned = [(row[0] * ray_x + row[1] * ray_y + row[2]) * z for row in transform[:3, :3]]
+    z_there = turned[2] + transform[2, 3]
+    depth = z_there.clamp(min=MIN_Z)
+    xy = [(turned[n] + transform[n, 3]) / depth for n in (0, 1)]
     # d xy / d log z with dX / d log z = X - t, the rotated point
-    slide = (turned[..., :2] - xy * turned[..., 2:]) / depth
-    intrinsics = intrinsics_j[:, None, None]
-    landed = distort(xy, _per_pixel(k1_j)) * intrinsics[..., :2] + intrinsics[..., 2:]
-    slide = intrinsics[..., :2] * _bent(xy, slide[..., None], _per_pixel(k1_j))[..., 0]
-    in_front = (z > 0) & (moved[..., 2] > 0)
-    return CameraFlow(landed - pixels, slide, moved[..., 2], in_front)
+    slide = [(turned[n] - xy[n] * turned[2]) / depth for n in (0, 1)]
+    if isinstance(k1_j, Tensor) or k1_j != 0:
+        along = xy[0] * slide[0] + xy[1] * slide[1]
+        stretch = 1 + k1_j * (xy[0] * xy[0] + xy[1] * xy[1])
+        slide = [stretch * slide[n] + 2 * k1_j * xy[n] * along for n in (0, 1)]
+        xy = [stretch * xy[n] for n in (0, 1)]
+    landed = torch.stack([lens_j[n] * xy[n] + lens_j[2 + n] for n in (0, 1)], -1)
+    per_log_z = torch.stack([lens_j[n] * slide[n] for n in (0, 1)], -1)
+    return landed - pixels, per_log_z, z_there, (z > 0) & (z_there > 0)
 
 
 def camera_slope(
@@ -78,8 +100,11 @@ def camera_slope(
     return lens[..., :2, None] * normalised
 
 
-def _per_pixel(k1: Float[Tensor, "b"] | float) -> Float[Tensor, "b 1 1"] | float:
-    return k1[:, None, None] if isinstance(k1, Tensor) else k1
+def _each(k1: Float[Tensor, "b"] | float, count: int) -> list[Float[Tensor, ""] | float]:
+    """k1 pair by pair; 0.0 where no lens distorts, which spares its inversion."""
+    if isinstance(k1, Tensor) and bool((k1 != 0).any()):
+        return list(k1)
+    return [0.0 if isinstance(k1, Tensor) else k1] * count
 
 
 def _bent(

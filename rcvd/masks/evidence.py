@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from rcvd.abreast import in_order
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.consistency import landing
 from rcvd.geometry.camera import pixel_centres
@@ -64,17 +65,20 @@ def camera_motions(
     """The dominant motion of every pair at the distances used that has one."""
     o = options or EvidenceOptions()
     known = {(i, j) for i, j in graph.pairs.tolist()}
-    motions: dict[tuple[int, int], TwoView] = {}
-    for i, j in sorted(known):
-        if abs(i - j) not in o.distances or (j < i and (j, i) in known):
-            continue
-        flow = flow_of(i, j)
+
+    def fitted(pair: tuple[int, int]) -> TwoView | None:
+        flow = flow_of(*pair)
         rows, columns = spread_sample(flow.valid, o.samples)
         if len(rows) < MIN_SAMPLES:
-            continue
+            return None
         p = torch.stack([columns, rows], -1) + 0.5
-        view = dominant_motion(p, p + flow.displacement[rows, columns], o.fit)
-        if view.inliers >= o.min_inliers:
+        return dominant_motion(p, p + flow.displacement[rows, columns], o.fit)
+
+    once = [(i, j) for i, j in sorted(known) if i < j or (j, i) not in known]
+    pairs = [(i, j) for i, j in once if abs(i - j) in o.distances]
+    motions: dict[tuple[int, int], TwoView] = {}
+    for (i, j), view in zip(pairs, in_order(fitted, pairs), strict=True):
+        if view is not None and view.inliers >= o.min_inliers:
             motions[i, j], motions[j, i] = view, reverse(view)
     return motions
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.flow.chain import FlowOf
 from rcvd.masks.cleaning import CleaningOptions, Kept, through_time
 from rcvd.masks.evidence import EvidenceOptions, FrameOf, camera_motions, frame_evidence
@@ -56,8 +57,9 @@ class MotionMasks:
         """Log-odds for `moves` of every pixel by frame, 0 where no flow tells."""
         o = self.options
         motions = camera_motions(graph, flow_of, o.evidence)
-        evidence = (
-            frame_evidence(i, frame_of(i), motions, flow_of, o.evidence)
-            for i in range(graph.n_frames)
-        )
-        return through_time(evidence, flow_of, o.cleaning, kept)
+
+        def evidence(i: int) -> Float[Tensor, "h w"]:
+            return frame_evidence(i, frame_of(i), motions, flow_of, o.evidence)
+
+        frames = range(graph.n_frames)
+        return through_time(in_order(evidence, frames), flow_of, o.cleaning, kept)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from rcvd.abreast import in_order
 from rcvd.flow.chain import FlowOf
 from rcvd.flow.pairs import neighbours
 from rcvd.geometry.camera import MIN_Z, pixel_centres
@@ -90,11 +91,12 @@ def refine_moving(
     depth in the scale of the cameras, 0 where unknown. kept: see `through_time`.
     """
     o = options or RefineOptions()
-    evidence = (
-        solved_evidence(i, z_of(i), cameras, frame_of, flow_of, graph, o) + o.first * first_of(i)
-        for i in range(graph.n_frames)
-    )
-    odds = through_time(evidence, flow_of, o.cleaning, kept)
+
+    def evidence(i: int) -> Float[Tensor, "h w"]:
+        own = solved_evidence(i, z_of(i), cameras, frame_of, flow_of, graph, o)
+        return own + o.first * first_of(i)
+
+    odds = through_time(in_order(evidence, range(graph.n_frames)), flow_of, o.cleaning, kept)
     return clip_masks(odds, frame_of, found_of, flow_of, graph, o.cleaning, o.verify)
 
 
@@ -150,47 +152,43 @@ def _measure(
     here = cameras.world_from_cam[frame].to(z).expand(n, 4, 4)
     intrinsics = cameras.intrinsics[frame].to(z).expand(n, 4)
     there, lenses = cameras.world_from_cam[others].to(z), cameras.intrinsics[others].to(z)
-    k1_here, k1_there = _distortion(cameras, [frame] * n, z), _distortion(cameras, others, z)
+    k1_here, k1_there = cameras.distortion[[frame] * n].to(z), cameras.distortion[others].to(z)
 
-    def measured(there: Float[Tensor, "j 4 4"], lenses: Float[Tensor, "j 4"]) -> _Measurements:
-        induced = camera_flow(
-            z.expand(n, -1, -1), here, there, intrinsics, lenses, k1_here, k1_there
-        )
-        error = torch.stack([f.displacement for f in flows]) - induced.displacement
-        valid = torch.stack([f.valid for f in flows]) & induced.in_front
-        return _Measurements(
-            flows, error, induced.per_log_z, induced.z_there, information, valid, sigma
-        )
+    def measured(
+        there: Float[Tensor, "j 4 4"], lenses: Float[Tensor, "j 4"], step: int = 1
+    ) -> _Measurements:
+        part = (slice(None, None, step), slice(None, None, step))
+        views = here, there, intrinsics, lenses, k1_here, k1_there
+        induced = camera_flow(z[part].expand(n, -1, -1), *views, stride=step)
+        error = torch.stack([f.displacement[part] for f in flows]) - induced.displacement
+        valid = torch.stack([f.valid[part] for f in flows]) & induced.in_front
+        slope, z_there = induced.per_log_z, induced.z_there
+        weight = information[:, *part]
+        return _Measurements(flows, error, slope, z_there, weight, valid, sigma[part])
 
-    change = _camera_error(measured(there, lenses), lenses, k1_there, options)
+    sparse = measured(there, lenses, options.camera_stride)
+    change = _camera_error(sparse, lenses, k1_there, options)
     scale = torch.cat([change[:, 6:].exp().expand(n, 2), torch.ones_like(lenses[:, 2:])], 1)
     return measured(there @ se3_exp(-change[:, :6]), lenses * scale)
-
-
-def _distortion(cameras: Cameras, frames: list[int], like: Tensor) -> Float[Tensor, "j"] | float:
-    """k1 of frames; 0.0 where no lens distorts, which spares its inversion."""
-    k1 = cameras.distortion[frames].to(like)
-    return k1 if bool((k1 != 0).any()) else 0.0
 
 
 def _camera_error(
     m: _Measurements,
     lenses: Float[Tensor, "j 4"],
-    k1: Float[Tensor, "j"] | float,
+    k1: Float[Tensor, "j"],
     options: RefineOptions,
 ) -> Float[Tensor, "j 7"]:
-    """Change of each pair's second camera that fits the flow over the whole image.
+    """Change of each pair's second camera that fits the flow over the whole image, sampled.
 
     What the solve leaves of errors in pose and focal is smooth and must not look like motion. Depth
     is free within its error: only what it cannot explain counts (its share is projected out).
     """
+    error, slope, information, valid, sigma = m.error, m.slope, m.information, m.valid, m.log_sigma
+    h, w = m.flows[0].valid.shape
     step = options.camera_stride
-    error, slope, information = (x[:, ::step, ::step] for x in (m.error, m.slope, m.information))
-    valid, sigma = m.valid[:, ::step, ::step], m.log_sigma[::step, ::step]
-    size = (m.valid.shape[1], m.valid.shape[2])
-    pixels = pixel_centres(size, error.device, error.dtype)[::step, ::step]
+    pixels = pixel_centres((h, w), error.device, error.dtype)[::step, ::step]
     landed = pixels + torch.stack([f.displacement[::step, ::step] for f in m.flows])
-    design = camera_slope(landed, m.z_there[:, ::step, ::step], lenses, k1)
+    design = camera_slope(landed, m.z_there, lenses, k1)
     bent = torch.einsum("jhwab,jhwb->jhwa", information, slope)
     share = sigma**-2 + (slope * bent).sum(-1)
     information = information - bent[..., :, None] * bent[..., None, :] / share[..., None, None]

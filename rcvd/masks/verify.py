@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.flow.chain import FlowOf
 from rcvd.masks.cleaning import REFERENCE_AREA, CleaningOptions, disk, regions, sharpened
 from rcvd.masks.evidence import FrameOf
@@ -106,10 +107,12 @@ def clip_masks(
     """
     kept: list[Bool[Tensor, "h w"]] = []
 
+    def masks(k: int) -> tuple[Bool[Tensor, "h w"], Instances]:
+        sharp = sharpened(odds[k], frame_of(k), cleaning)
+        return frame_masks(found_of(k), sharp, cleaning, options)
+
     def instances() -> Iterator[Instances]:
-        for k in range(graph.n_frames):
-            sharp = sharpened(odds[k], frame_of(k), cleaning)
-            moving, found = frame_masks(found_of(k), sharp, cleaning, options)
+        for moving, found in in_order(masks, range(graph.n_frames)):
             kept.append(moving)
             yield found
 

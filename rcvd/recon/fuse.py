@@ -163,12 +163,14 @@ def concatenate(clouds: list[PointCloud]) -> PointCloud:
 def fuse(clouds: Iterable[PointCloud], voxel: float) -> PointCloud:
     """Thinned union of the frames' points; holds a few frames at a time besides the result.
 
+    clouds: of single frames, thinned before so that few points are held.
+
     Positions are averaged over a running union, so that later frames of a voxel weigh less than
     its earlier ones together; within a voxel that is of no account.
     """
     collected: list[PointCloud] = []
     for cloud in clouds:
-        collected.append(thin(cloud, voxel))
+        collected.append(cloud)
         if len(collected) > MERGE_EVERY:
             collected = [thin(concatenate(collected), voxel)]
     if not collected:

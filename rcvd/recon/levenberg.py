@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.geometry.pose import se3_exp
 from rcvd.recon.free import Free
 from rcvd.recon.linear import System, linearise
@@ -43,12 +44,12 @@ class Progress:
 def total_cost(problem: Problem, state: State, noise: Noise) -> Float[Tensor, ""]:
     """The cost that steps are accepted by."""
     points = camera_points(problem.data, state)
-    matches = [
-        pair_cost(part, pair_residuals(part, state, points), noise)
-        for part in problem.data.chunks()
-    ]
+
+    def cost(part: Data) -> Float[Tensor, ""]:
+        return pair_cost(part, pair_residuals(part, state, points), noise)
+
     return (
-        torch.stack(matches).sum()
+        torch.stack(list(in_order(cost, list(problem.data.chunks())))).sum()
         + prior_cost(problem.data, prior_residuals(problem.data, state), noise)
         + problem.stiff.cost(state.grid.flatten(1))
         + problem.priors.cost(state, problem.free)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.recon.blocks import BlockMatrix
 from rcvd.recon.free import Free, block_index
 from rcvd.recon.noise import Noise, prior_weight
@@ -105,13 +106,14 @@ def _all_products(
     """Those of every pair, each written to its place: the rows of some pairs at a time exist."""
     out: dict[str, Tensor] = {}
     done = 0
-    for part in data.chunks():
-        found = vars(_pair_products(part, state, noise, free, points))
-        for name, values in found.items():
+    for found in in_order(
+        lambda part: _pair_products(part, state, noise, free, points), list(data.chunks())
+    ):
+        for name, values in vars(found).items():
             if not done:
                 out[name] = values.new_empty(len(data.i), *values.shape[1:])
             out[name][done : done + len(values)] = values
-        done += len(part.i)
+        done += len(found.hessian)
     return _PairProducts(**out)
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from rcvd.abreast import in_order
 from rcvd.amounts import positive
 from rcvd.flow.sharpen import SharpenOptions, grey_levels, sharpened
 from rcvd.geometry.warp import inside, sample_depth
@@ -213,8 +214,8 @@ def build_matches(
     """Matches of all pairs, reading one frame and one flow at a time.
 
     frames: rgb, prior depth and moving mask in order. flows: (i, j, flow) in any order. z_of,
-    moving_of: the same depth and mask by frame, for the targets. rgb_of: the same pictures, to
-    sharpen the matches on; None where the flow is better than pictures tell.
+    moving_of: the same by frame, for the targets. rgb_of: the same pictures, to sharpen the matches
+    on; None where the flow is better than pictures tell.
 
     Raises: ValueError when no flow is given.
     """
@@ -225,16 +226,15 @@ def build_matches(
         size = (z.shape[0], z.shape[1])
     grey_of = None if rgb_of is None else lru_cache(GREYS)(lambda k: grey_levels(rgb_of(k)))
 
-    def matched(i: int, j: int, flow: Flow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        sharpen = None
+    def matched(read: tuple[int, int, Flow]) -> tuple[int, int, tuple[Tensor, ...]]:
+        (i, j, flow), sharpen = read, None
         if grey_of is not None and options.sharpen.enabled:
             sharpen = partial(sharpened, grey_of(i), grey_of(j), options=options.sharpen)
-        return match_pair(points[i], flow, moving_of(j), z_of(j), sharpen)
+        return i, j, match_pair(points[i], flow, moving_of(j), z_of(j), sharpen)
 
-    rows = [(i, j, matched(i, j, flow)) for i, j, flow in flows]
+    rows = sorted(in_order(matched, flows), key=lambda row: row[:2])
     if not rows:
         raise ValueError("no frame pairs to match")
-    rows.sort(key=lambda row: row[:2])
     xy_j, confidence, log_z_j, known = (torch.stack(x) for x in zip(*(r[2] for r in rows)))  # noqa: B905
     return Matches(
         pairs=torch.tensor([row[:2] for row in rows], device=xy_j.device),

@@ -104,14 +104,17 @@ class _Matcher:
         ray = view_rays(cameras, here[:1], pixels[None])[0]
         transform = frames_from_frames(cameras, sources, here, rgb)
         # on the image plane at distance 1 of a source: (a + rho b)_xy / (a + rho b)_z
-        self.a = torch.einsum("kab,hwb->akhw", transform[:, :3, :3], ray)
-        self.b = transform[:, :3, 3:].permute(1, 0, 2)[..., None]
+        self.a = torch.einsum("kab,hwb->akhw", transform[:, :3, :3], ray).contiguous()
+        self.b = transform[:, :3, 3:].permute(1, 0, 2)[..., None].contiguous()
         # from there to grid_sample's [-1, 1]
         lens = cameras.intrinsics.to(rgb)[sources].T[..., None, None]
         span = rgb.new_tensor(cameras.size[::-1])[:, None, None, None]
         self.scale, self.shift = 2 * lens[:2] / span, 2 * lens[2:] / span - 1
         self.k1 = cameras.distortion.to(rgb)[sources][:, None, None]
         self.distorts = bool((self.k1 != 0).any())
+        if not self.distorts:  # then to [-1, 1] at once
+            for x in (self.a, self.b):
+                x[:2] = x[:2] * self.scale + x[2] * self.shift
         self.weights = list(self._support(rgb))
         self.total = torch.stack(self.weights).sum(0)
         self.count = max(1, round(options.best * len(sources)))
@@ -130,16 +133,20 @@ class _Matcher:
 
     def cost(self, log_z: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
         """Mean cost of the best sources, aggregated over the support of each pixel."""
-        x, y, depth = self.a + (-log_z).exp() * self.b
-        inverse = 1 / depth.clamp(min=1e-3)
-        x, y = x * inverse, y * inverse
+        rho = (-log_z).exp()
+        x, y, depth = (torch.addcmul(self.a[n], self.b[n], rho) for n in range(3))
+        inverse = depth.clamp(min=1e-3).reciprocal_()
+        x, y = x.mul_(inverse), y.mul_(inverse)
         if self.distorts:
             bend = 1 + self.k1 * (x * x + y * y)
-            x, y = x * bend, y * bend
-        x, y = x * self.scale[0] + self.shift[0], y * self.scale[1] + self.shift[1]
+            x, y = (
+                x * bend * self.scale[0] + self.shift[0],
+                y * bend * self.scale[1] + self.shift[1],
+            )
         grid = torch.stack([x, y], -1)
         seen = grid_sample(self.looks, grid, padding_mode="border", align_corners=False)
-        difference = seen.sub_(self.own).abs_().clamp_(max=self.options.saturation).mean(1)
+        contrast, grey = seen.sub_(self.own).abs_().clamp_(max=self.options.saturation).unbind(1)
+        difference = (contrast + grey).mul_(0.5)
         hidden = (depth <= 1e-3) | (x.abs() > 1) | (y.abs() > 1)
         difference = difference.masked_fill_(hidden, OUTSIDE_COST)
         total = torch.zeros_like(difference)

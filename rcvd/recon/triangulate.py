@@ -85,37 +85,44 @@ def _rows(
     ray = view_rays(cameras, source[:1], pixels[None])[0]
     transform = frames_from_frames(cameras, targets, source, like)
     # the target on the image plane at distance 1; the focal length makes the residuals pixels
-    q = view_rays(cameras, targets, pixels + like).movedim(-1, 1)[:, :2]
-    focal = cameras.intrinsics.to(like)[targets, :2, None, None]
-    a = torch.einsum("kab,hwb->kahw", transform[:, :3, :3], ray)
-    b = transform[:, :3, 3, None, None]
-    m, n = focal * (a[:, :2] - q * a[:, 2:]), focal * (b[:, :2] - q * b[:, 2:])
-    mm, mn, nn = (m * m).sum(1), (m * n).sum(1), (n * n).sum(1)
+    q = view_rays(cameras, targets, pixels + like)[..., :2].movedim(-1, 0).contiguous()
+    focal = cameras.intrinsics.to(like)[targets, :2].T[..., None, None]
+    a = torch.einsum("kab,hwb->akhw", transform[:, :3, :3], ray)
+    b = transform[:, :3, 3].T[..., None, None]
+    m, n = focal * (a[:2] - q * a[2]), focal * (b[:2] - q * b[2])
+    mm, mn, nn = (m * m).sum(0), (m * n).sum(0), (n * n).sum(0)
     off_line = mm - mn.square() / nn.clamp(min=1e-12)
     ok = flow.valid & ~moving & (off_line < options.epipolar_limit**2)
-    return _Rows(mm, mn, nn, a[:, 2], b[:, 2], flow.confidence * ok)
+    return _Rows(mm, mn, nn, a[2], b[2], flow.confidence * ok)
 
 
 def _normal_equation(
     rows: _Rows, rho: Float[Tensor, "h w"], kernel: float, sigma: float
-) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"], Float[Tensor, "k h w"]]:
-    """Gradient and curvature of the robust cost in log depth, and the kernel's weights.
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """Gradient and curvature of the robust cost in log depth, and the sum of the roots of the
+    kernel's weights.
 
     Geman-McClure weights 1 / (1 + |e|^2 / kernel^2)^2; de / d log z = -rho (n - e b_z) / w.
     """
-    w = rows.a_z + rho * rows.b_z
-    inverse = 1 / w.clamp(min=MIN_DEPTH_RATIO)
-    n_times_we = rows.mn + rho * rows.nn
-    e2 = (rows.mm + rho * (rows.mn + n_times_we)).clamp(min=0) * inverse.square()
-    in_front = rows.weight * (w > MIN_DEPTH_RATIO)
-    robust = 1 / (1 + e2 / kernel**2).square()
-    n_e, b_e2 = n_times_we * inverse, rows.b_z * e2
-    j_e = (n_e - b_e2) * inverse
-    j_j = (rows.nn + rows.b_z * (b_e2 - 2 * n_e)) * inverse.square()
-    information = in_front * robust / sigma**2
-    gradient = -rho * (information * j_e).sum(0)
-    curvature = rho.square() * (information * j_j).sum(0)
-    return gradient, curvature, in_front * robust.sqrt()
+    gradient, curvature, kept = (torch.zeros_like(rho) for _ in range(3))
+    columns = (rows.mm, rows.mn, rows.nn, rows.a_z, rows.b_z, rows.weight)
+    # target by target and in place: the tensors of one stay in the cache
+    for mm, mn, nn, a_z, b_z, weight in zip(*columns, strict=True):
+        w = torch.addcmul(a_z, rho, b_z)
+        in_front = weight * (w > MIN_DEPTH_RATIO)
+        inverse = w.clamp_(min=MIN_DEPTH_RATIO).reciprocal_()
+        n_times_we = torch.addcmul(mn, rho, nn)
+        e2 = torch.addcmul(mm, rho, mn + n_times_we).clamp_(min=0).mul_(inverse).mul_(inverse)
+        root = (e2 / kernel**2).add_(1).reciprocal_()
+        n_e, b_e2 = n_times_we.mul_(inverse), e2.mul_(b_z)
+        j_e = (n_e - b_e2).mul_(inverse)
+        j_j = torch.addcmul(nn, b_z, b_e2.sub_(n_e, alpha=2)).mul_(inverse).mul_(inverse)
+        kept.addcmul_(in_front, root)
+        information = in_front.mul_(root).mul_(root)
+        gradient.addcmul_(information, j_e)
+        curvature.addcmul_(information, j_j)
+    scaled = rho / sigma**2
+    return gradient.mul_(-scaled), curvature.mul_(scaled * rho), kept
 
 
 def triangulate_frame(
@@ -147,7 +154,7 @@ def triangulate_frame(
     _, curvature, kept = _normal_equation(
         rows, (-log_z).exp(), options.end_kernel, options.flow_sigma
     )
-    agreement = kept.sum(0) / rows.weight.sum(0).clamp(min=1e-6)
+    agreement = kept / rows.weight.sum(0).clamp(min=1e-6)
     still = (flow.valid.sum(0) >= options.still_flows) & (curvature > options.still_sigma**-2)
     return Measured(
         log_z=log_z,

@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd import __version__
+from rcvd.abreast import in_order, run_all
 from rcvd.amounts import positive
 from rcvd.errors import UserError
 from rcvd.export.cameras import read_cameras, write_cameras
@@ -25,7 +26,7 @@ from rcvd.export.tum import write_tum
 from rcvd.export.video import inverse_depth_range, write_depth_video
 from rcvd.items import array_name, frame_name, read_array, read_mask
 from rcvd.recon.complete import UNMEASURED
-from rcvd.recon.fuse import FuseOptions, frame_points, fuse, view_agreement, voxel_size
+from rcvd.recon.fuse import FuseOptions, frame_points, fuse, thin, view_agreement, voxel_size
 from rcvd.recon.upsample import UpsampleOptions
 from rcvd.scene import Scene
 from rcvd.stages.frames import FramesSettings
@@ -109,15 +110,11 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
     exported, root = gauge.cameras(cameras), scene.root
     unit = _write_depth(source, root)
     points = gauge.points(cloud)
-    with writing(root / "points.ply") as part:
-        write_ply(part, points)
     with writing(root / "cameras.npz") as part:
         write_cameras(part, exported, scene.times)
     with writing(root / "trajectory.txt") as part:
         write_tum(part, exported.world_from_cam, scene.times)
-    (root / "colmap").mkdir(exist_ok=True)
-    names = [frame_name(k) for k in source.frames]
-    write_colmap_text(root / "colmap", exported, names, points.select(~points.moving))
+    run_all([partial(_write_video, source, root), partial(_write_points, root, exported, points)])
     if settings.full_resolution:
         write_full_resolution(
             workspace, scene, source.exported_depth, exported, frames, settings.upsample
@@ -132,47 +129,56 @@ def run(workspace: Workspace, settings: ExportSettings, frames: FramesSettings) 
 
 
 def _write_depth(source: _Source, root: Path) -> float:
-    """depth/, depth_png/ and depth.mp4; gives the PNG's unit."""
+    """depth/ and depth_png/; gives the PNG's unit."""
     frames, gauge = source.frames, source.gauge
     largest = max(float(source.z(k).max()) for k in frames) * gauge.scale
     unit = png_unit(largest)
-    for k in source.workspace.track(list(frames), "export"):
+
+    def write(k: int) -> None:
         z, confidence = source.exported_depth(k)
         with writing(root / "depth" / f"{k:06d}.npz") as part:
             write_depth(part, z, confidence)
         with writing(root / "depth_png" / frame_name(k)) as part:
             write_depth_png(part, z, unit)
-    colours = inverse_depth_range(source.z(k) for k in frames)
-    with writing(root / "depth.mp4") as part:
-        write_depth_video(part, (source.z(k) for k in frames), source.scene.times, colours)
+
+    source.workspace.each(list(frames), "export", write)
     return unit
+
+
+def _write_video(source: _Source, root: Path) -> None:
+    """depth.mp4."""
+    colours = inverse_depth_range(source.z(k) for k in source.frames)
+    with writing(root / "depth.mp4") as part:
+        write_depth_video(part, (source.z(k) for k in source.frames), source.scene.times, colours)
+
+
+def _write_points(root: Path, cameras: Cameras, points: PointCloud) -> None:
+    """points.ply and colmap/."""
+    with writing(root / "points.ply") as part:
+        write_ply(part, points)
+    (root / "colmap").mkdir(exist_ok=True)
+    names = [frame_name(k) for k in range(len(cameras.world_from_cam))]
+    write_colmap_text(root / "colmap", cameras, names, points.select(~points.moving))
 
 
 def fuse_scene(source: _Source, options: FuseOptions) -> PointCloud:
     """The fused cloud in the solver's gauge, reading a window of frames at a time."""
     n = source.scene.n_frames
     static_z = lru_cache(source.workspace.window(2 * WITNESSES[-1] + 2))(source.static_z)
+    voxel = voxel_size(source.z(n // 2), source.cameras, options)
 
-    def clouds():
-        for k in source.workspace.track(list(source.frames), "fusing"):
-            around = [k + s * d for d in WITNESSES for s in (-1, 1) if 0 <= k + s * d < n]
-            witness_z = torch.stack([static_z(j) for j in around])
-            agreement = view_agreement(
-                static_z(k), k, witness_z, torch.tensor(around), source.cameras, options.tolerance
-            )
-            yield frame_points(
-                k,
-                source.z(k),
-                source.confidence(k),
-                source.scene.rgb(k),
-                source.moving(k),
-                agreement,
-                source.cameras,
-                options,
-            )
+    def points(k: int) -> PointCloud:
+        around = [k + s * d for d in WITNESSES for s in (-1, 1) if 0 <= k + s * d < n]
+        witness_z = torch.stack([static_z(j) for j in around])
+        agreement = view_agreement(
+            static_z(k), k, witness_z, torch.tensor(around), source.cameras, options.tolerance
+        )
+        depth = source.z(k), source.confidence(k)
+        looks = source.scene.rgb(k), source.moving(k)
+        return thin(frame_points(k, *depth, *looks, agreement, source.cameras, options), voxel)
 
-    middle = source.z(n // 2)
-    return fuse(clouds(), voxel_size(middle, source.cameras, options))
+    frames = source.workspace.track(list(source.frames), "fusing")
+    return fuse(in_order(points, frames), voxel)
 
 
 def _write_mesh(source: _Source, cameras: Cameras, options: MeshOptions) -> None:

@@ -67,8 +67,9 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     flows = lru_cache(workspace.window(CACHED_FLOWS))
     flow_of = flows(lambda i, j: read_flow(flow_folder, i, j).to(device))
     names = [array_name(k) for k in range(scene.n_frames)]
-    todo = [Path(name).stem for name in workspace.missing(f"z/{name}" for name in names)]
-    for k in workspace.track([int(stem) for stem in todo], "filter"):
+    todo = [int(Path(name).stem) for name in workspace.missing(f"z/{name}" for name in names)]
+
+    def one(k: int) -> None:
         z = z_of(k)
         confidence = torch.from_numpy(read_array(trust_folder / array_name(k))).to(device)
         if settings.enabled:
@@ -79,6 +80,8 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
             confidence = confidence * result.confidence(settings.confidence_sigma)
         _save(workspace, f"confidence/{array_name(k)}", confidence)
         _save(workspace, f"z/{array_name(k)}", z)
+
+    workspace.each(todo, "filter", one)
     return {"frames": scene.n_frames, "enabled": settings.enabled}
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from rcvd.abreast import in_order
 from rcvd.device import BatchSize
 from rcvd.errors import UserError, unknown
 from rcvd.flow.chain import unstacked
@@ -148,12 +149,19 @@ def _estimate(
 
     order = by_distance(pair_graph(todo, scene.n_frames))
     size = BatchSize("flow", model.pairs_at_once)
+
+    def made(batch: Sequence[tuple[int, int]]) -> int:
+        for ahead, both in size.batches(batch, estimate):
+            _write_both(workspace, ahead, both)
+        return len(batch)
+
     with workspace.store.progress("flow", len(order)) as advance:
         # pairs of one distance together: longer ones start from shorter ones
         for _, same in groupby(order, key=lambda pair: pair[1] - pair[0]):
-            for ahead, both in size.batches(list(same), estimate):
-                _write_both(workspace, ahead, both)
-                advance(len(ahead))
+            pairs, n = list(same), model.pairs_at_once
+            batches = [pairs[k : k + n] for k in range(0, len(pairs), n)]
+            for done in in_order(made, batches):
+                advance(done)
 
 
 def _write_both(

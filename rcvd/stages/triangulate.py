@@ -108,7 +108,8 @@ def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
     graph = read_pairs(workspace.input("flow") / "pairs.txt", n)
     leaving = targets_by_frame(graph.pairs.tolist(), n)
     looks = lru_cache(workspace.window(CACHED_FRAMES))(lambda k: appearance(clip.rgb(k)))
-    for k in workspace.track(_todo(workspace, "measured", n), "triangulate"):
+
+    def measure(k: int) -> None:
         prior, static = clip.prior(k), ~clip.moving(k)
         log_z = prior.log()
         if leaving[k]:
@@ -126,12 +127,15 @@ def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
         _save_mask(workspace, f"static/{frame_name(k)}", static)
         _save(workspace, f"measured/{array_name(k)}", log_z)
 
+    workspace.each(_todo(workspace, "measured", n), "triangulate", measure)
+
 
 def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
     """completed/ and confidence/: what other frames confirm, spread; gives its percentage."""
     workspace, n = clip.workspace, clip.scene.n_frames
     static = lru_cache(workspace.window(CACHED_FRAMES))(clip.static_measured)
-    for k in workspace.track(_todo(workspace, "completed", n), "completing"):
+
+    def complete(k: int) -> None:
         witnesses = clip.around(k, clip.measured(k), settings.complete.parallax)
         agreement = view_agreement(
             static(k),
@@ -147,6 +151,8 @@ def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
         )  # fmt: skip
         _save(workspace, f"confidence/{array_name(k)}", done.confidence)
         _save(workspace, f"completed/{array_name(k)}", done.z)
+
+    workspace.each(_todo(workspace, "completed", n), "completing", complete)
     confidences = (read_array(workspace.folder / "confidence" / array_name(k)) for k in range(n))
     return round(100 * float(np.mean([(c > UNMEASURED).mean() for c in confidences])), 1)
 
@@ -156,7 +162,8 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
     workspace, n = clip.workspace, clip.scene.n_frames
     confirmed = lru_cache(workspace.window(CACHED_FRAMES))(clip.confirmed)
     rgb = lru_cache(workspace.window(CACHED_FRAMES))(clip.rgb)
-    for k in workspace.track(_todo(workspace, "borrowed", n), "borrowing"):
+
+    def borrow(k: int) -> None:
         sources = lenders(k, n, settings.borrow)
         none = torch.zeros_like(confirmed(k))
         found = Borrowed(none, none)
@@ -177,6 +184,8 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
         _save(workspace, f"hidden/{array_name(k)}", found.hidden)
         _save(workspace, f"borrowed/{array_name(k)}", found.z)
 
+    workspace.each(_todo(workspace, "borrowed", n), "borrowing", borrow)
+
 
 def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
     """z/: completed/ and borrowed/ with the moving regions where they are."""
@@ -184,9 +193,11 @@ def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
     depths: list[dict[int, float]] = [{} for _ in range(n)]
     if settings.movers.enabled:
         depths = mover_depths(clip, settings.movers, settings.curve, settings.course)
-    for k in workspace.track(_todo(workspace, "z", n), "movers"):
-        z = placed(clip, k, depths[k], settings.movers)
-        _save(workspace, f"z/{array_name(k)}", z)
+
+    def place(k: int) -> None:
+        _save(workspace, f"z/{array_name(k)}", placed(clip, k, depths[k], settings.movers))
+
+    workspace.each(_todo(workspace, "z", n), "movers", place)
 
 
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:
@@ -209,5 +220,5 @@ def _save_mask(workspace: Workspace, name: str, values: Tensor) -> None:
 
 
 STAGE = Stage(
-    "triangulate", ("frames", "flow", "poses", "finetune"), run, version=6, keeps=("moving/*.png",)
+    "triangulate", ("frames", "flow", "poses", "finetune"), run, version=7, keeps=("moving/*.png",)
 )

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.export.video import colourise, inverse_depth_range
 from rcvd.scene import Scene
 
@@ -32,14 +33,16 @@ def strip_document(scene: Scene, most: int, width: int, quality: int) -> dict[st
     """WebP pictures in base64 of at most so many frames, each panel `width` pixels wide."""
     frames = strip_frames(scene.n_frames, most)
     colours = inverse_depth_range(scene.depth(k)[0] for k in frames[:: max(1, len(frames) // 24)])
-    pictures = []
-    for k in frames:
+
+    def picture(k: int) -> str:
         strip = frame_strip(scene, k, colours, width)
         setting = [cv2.IMWRITE_WEBP_QUALITY, quality]
         done, data = cv2.imencode(".webp", strip[..., ::-1], setting)
         if not done:
             raise OSError(f"frame {k}: WebP encoding failed")
-        pictures.append(base64.b64encode(data.tobytes()).decode())
+        return base64.b64encode(data.tobytes()).decode()
+
+    pictures = list(in_order(picture, frames))
     return {"frames": frames, "captions": CAPTIONS, "pictures": pictures}
 
 

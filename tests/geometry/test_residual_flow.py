@@ -30,6 +30,21 @@ def test_unknown_depth_is_said() -> None:
     assert not camera_flow(z, *cameras).in_front[0, 0, 0]
 
 
+def test_samples_are_those_of_the_whole_image() -> None:
+    z, *cameras = _scene()
+    whole, some = camera_flow(z, *cameras), camera_flow(z[:, ::4, ::4], *cameras, stride=4)
+    for name, values in vars(some).items():
+        torch.testing.assert_close(values, vars(whole)[name][:, ::4, ::4])
+
+
+def test_a_lens_that_does_not_distort_is_none() -> None:
+    z, *cameras = _scene()
+    straight, zero = camera_flow(z, *cameras), torch.zeros(2, dtype=torch.float64)
+    a, b, k, _ = cameras
+    for name, values in vars(camera_flow(z, a, b, k, k, zero, zero)).items():
+        assert torch.equal(values, vars(straight)[name])
+
+
 def test_derivative_by_log_depth_is_autograds() -> None:
     z, *cameras = _scene()
     log_z = z.log().requires_grad_()
