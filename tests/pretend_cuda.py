@@ -61,10 +61,8 @@ class OnCuda(Tensor):
         if target is not None:
             kwargs["device"] = "cpu"
         out = func(*each(bare, args), **each(bare, kwargs))
-        if func is Tensor.requires_grad_ or (
-            args and isinstance(args[0], OnCuda) and out is args[0].held
-        ):
-            return args[0]
+        if args and isinstance(args[0], OnCuda) and out is args[0].held:
+            return args[0]  # done in place
         if target is not None and torch.device(target).type == "cpu":
             return out
         return each(on_cuda, out)
@@ -199,7 +197,6 @@ def pretended_cuda() -> Iterator[None]:
         "set_per_process_memory_fraction": none,
         "get_device_properties": lambda *_: _Properties(),
         "get_device_name": lambda *_: _Properties.name,
-        "mem_get_info": lambda *_: (8 << 30, 8 << 30),
     }
 
     def whole_precision(*_args: Any, **_kwargs: Any) -> Any:

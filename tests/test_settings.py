@@ -1,15 +1,15 @@
 """Settings: presets, overrides, and errors that name the setting."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from rcvd import pipeline, settings
 from rcvd.amounts import SIGNED, positive
 from rcvd.errors import UserError
+from tests.setting_numbers import zeros
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,12 @@ def test_what_may_be_negative_may(tmp_path: Path) -> None:
     assert pipeline.make_settings(tmp_path, None, intrinsics).poses.intrinsics[4] == -0.1  # pyright: ignore[reportOptionalSubscript]
 
 
-def numbers(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Names of all settings that are numbers, and how many each holds."""
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield f"{prefix}{name}", 1
-        elif isinstance(value, list) and isinstance(value[0], (int, float)):
-            yield f"{prefix}{name}", len(value)
-
-
 @pytest.mark.parametrize("value", [".nan", "-1", ".inf"])
 def test_no_number_of_a_run_may_be_negative_or_endless(value: str, tmp_path: Path) -> None:
     content = settings.as_data(pipeline.make_settings(tmp_path))
-    names = dict(numbers(content))
+    names = dict(zeros(content))
     assert len(names) > 100
-    for name, count in names.items():
-        text = value if count == 1 else f"[{', '.join([value] * count)}]"
+    for name, zero in names.items():
+        text = f"[{', '.join([value] * len(zero))}]" if isinstance(zero, list) else value
         with pytest.raises(UserError, match=name.rpartition(".")[2]):
             pipeline.make_settings(tmp_path, None, settings.parse_overrides([f"{name}={text}"]))

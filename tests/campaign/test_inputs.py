@@ -12,6 +12,7 @@ import pytest
 from rcvd.settings import merge
 from tests.campaign import faults, files, videos
 from tests.campaign.runner import Attempt, Runner
+from tests.setting_numbers import zeros
 
 AT_LEAST = 200
 FEW = 12  # of each kind in the default suite
@@ -102,18 +103,6 @@ NUMBERS_NEED: dict[str, dict[str, Any]] = {  # so that every number is read
     "finetune": {"rounds": 1, "minutes": 0.02, "options": {"steps": 2}},
     "export": {"mesh": {"enabled": True}, "full_resolution": True},
 }
-
-
-def zeros(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Names of the numbers of a settings section, and 0 in their form."""
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from zeros(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield f"{prefix}{name}", 0
-        elif isinstance(value, list) and isinstance(value[0], (int, float)):
-            yield f"{prefix}{name}", [0] * len(value)
-
 
 KINDS = (video_attempts, own_file_attempts, settings_attempts, checkpoint_attempts)
 SLOW_KINDS = (*KINDS, number_attempts)
