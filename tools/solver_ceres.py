@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp, se3_log
-from rcvd.recon.residuals import (
-    camera_points,
-    jacobians_of,
-    pair_geometry,
-    relative_adjoint,
-    residuals_of,
-)
+from rcvd.recon.residuals import camera_points, jacobians_of, relative_adjoint, sight
 from rcvd.recon.state import BY_PAIR, Data, State
 
 WIDE = 1e3
@@ -40,15 +34,15 @@ class PairCost(pyceres.CostFunction):
         x_i, x_j, scale, depth = (torch.from_numpy(np.array(x)) for x in parameters)
         i, j = int(self.data.i), int(self.data.j)
         state = _moved(self.small.start, i, j, x_i, x_j, scale, depth)
-        g, points = pair_geometry(self.data, state), camera_points(self.data, state)
-        found = residuals_of(self.data, state, g)
+        seen = sight(self.data, state, camera_points(self.data, state))
+        found = seen.residuals
         rows = torch.cat([found.uv[0] * self.root_uv, found.z * self.root_z])
         residuals[:] = rows.reshape(-1).numpy()
         if jacobians is None:
             return True
-        rel = g.z.new_empty(1, 6, 3, self.s)
+        rel = found.z.new_empty(1, 6, 3, self.s)
         roots = (self.root_uv[None], self.root_z[None])
-        jac = jacobians_of(self.data, state, points, g, roots, rel)
+        jac = jacobians_of(seen, state, roots, rel, free_k1=False)
         relative = j_from_i(state.world_from_cam[i], state.world_from_cam[j])[None]
         adjoint = relative_adjoint(relative[:, :3, :3], relative[:, :3, 3])[0]
         rel = rel[0].permute(1, 2, 0).reshape(-1, 6)

@@ -13,7 +13,7 @@ from rcvd.recon.free import Free
 from rcvd.recon.linear import System, linearise
 from rcvd.recon.noise import Noise, pair_cost, prior_cost
 from rcvd.recon.priors import WeakPriors
-from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
+from rcvd.recon.residuals import Sight, prior_residuals, sights
 from rcvd.recon.state import Data, State, fix_gauge
 from rcvd.recon.step import Step, solve_step
 from rcvd.recon.stiffness import Stiffness
@@ -41,15 +41,16 @@ class Progress:
     cg_steps: int
 
 
-def total_cost(problem: Problem, state: State, noise: Noise) -> Float[Tensor, ""]:
-    """The cost that steps are accepted by."""
-    points = camera_points(problem.data, state)
-
-    def cost(part: Data) -> Float[Tensor, ""]:
-        return pair_cost(part, pair_residuals(part, state, points), noise)
-
+def total_cost(
+    problem: Problem, state: State, noise: Noise, seen: list[Sight] | None = None
+) -> Float[Tensor, ""]:
+    """The cost that steps are accepted by. seen: the state's `sights`, if at hand already."""
+    costs = in_order(
+        lambda part: pair_cost(part.data, part.residuals, noise),
+        seen or sights(problem.data, state),
+    )
     return (
-        torch.stack(list(in_order(cost, list(problem.data.chunks())))).sum()
+        torch.stack(list(costs)).sum()
         + prior_cost(problem.data, prior_residuals(problem.data, state), noise)
         + problem.stiff.cost(state.grid.flatten(1))
         + problem.priors.cost(state, problem.free)
@@ -119,17 +120,19 @@ def minimise(
     """
     tried = cg_steps = accepted = 0
     damping = START_DAMPING
-    before, cost = noise(0), total_cost(problem, state, noise(0))
+    seen = sights(problem.data, state)
+    before, cost = noise(0), total_cost(problem, state, noise(0), seen)
     for k in range(stop.max_steps):
         now = noise(k)
         if now != before:
-            cost, before = total_cost(problem, state, now), now
-        system = linearise(problem.data, state, now, problem.free)
+            cost, before = total_cost(problem, state, now, seen), now
+        system = linearise(problem.data, state, now, problem.free, seen)
         system = problem.priors.add_to(system, state, problem.free)
         for _ in range(DAMPING_TRIES):
             step = _damped_step(problem, system, state, damping, stop)
             trial = apply_step(state, step, problem.free)
-            trial_cost = total_cost(problem, trial, now)
+            seen = sights(problem.data, trial)
+            trial_cost = total_cost(problem, trial, now, seen)
             tried, cg_steps = tried + 1, cg_steps + step.cg_steps
             if bool(trial_cost < cost):
                 break

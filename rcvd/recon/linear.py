@@ -16,7 +16,7 @@ from rcvd.abreast import in_order
 from rcvd.recon.blocks import BlockMatrix
 from rcvd.recon.free import Free, block_index
 from rcvd.recon.noise import Noise, prior_weight
-from rcvd.recon.residuals import CameraPoints, camera_points, prior_residuals
+from rcvd.recon.residuals import Sight, prior_residuals, sights
 from rcvd.recon.rows import expansion, prior_columns, whitened
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
@@ -62,10 +62,14 @@ class _PairProducts:
     z_pull: Float[Tensor, "p s"]
 
 
-def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
-    """Normal equations of matches and prior at a state, robust weights included."""
-    points = camera_points(data, state)
-    pairs = _all_products(data, state, noise, free, points)
+def linearise(
+    data: Data, state: State, noise: Noise, free: Free, seen: list[Sight] | None = None
+) -> System:
+    """Normal equations of matches and prior at a state, robust weights included.
+
+    seen: the state's `sights`, if at hand already.
+    """
+    pairs = _all_products(seen or sights(data, state), state, noise, free)
     offset = prior_residuals(data, state)
     weight_p = prior_weight(data, offset, noise)
     t = len(offset)
@@ -92,35 +96,29 @@ def linearise(data: Data, state: State, noise: Noise, free: Free) -> System:
 
 def point_information(data: Data, state: State, noise: Noise) -> Float[Tensor, "t s"]:
     """1 / variance of the points' log depths for cameras and grids that are held."""
-    points, held = camera_points(data, state), Free("fixed", cameras=False)
+    held = Free("fixed", cameras=False)
     by_pair = torch.cat(
-        [whitened(part, state, noise, held, points).depth.square().sum(1) for part in data.chunks()]
+        [whitened(part, state, noise, held).depth.square().sum(1) for part in sights(data, state)]
     )
     weight = prior_weight(data, prior_residuals(data, state), noise)
     return sum_rows(by_pair, data.i, len(weight)) + weight
 
 
-def _all_products(
-    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> _PairProducts:
+def _all_products(seen: list[Sight], state: State, noise: Noise, free: Free) -> _PairProducts:
     """Those of every pair, each written to its place: the rows of some pairs at a time exist."""
     out: dict[str, Tensor] = {}
-    done = 0
-    for found in in_order(
-        lambda part: _pair_products(part, state, noise, free, points), list(data.chunks())
-    ):
+    pairs, done = sum(len(part.data.i) for part in seen), 0
+    for found in in_order(lambda part: _pair_products(part, state, noise, free), seen):
         for name, values in vars(found).items():
             if not done:
-                out[name] = values.new_empty(len(data.i), *values.shape[1:])
+                out[name] = values.new_empty(pairs, *values.shape[1:])
             out[name][done : done + len(values)] = values
         done += len(found.hessian)
     return _PairProducts(**out)
 
 
-def _pair_products(
-    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> _PairProducts:
-    rows = whitened(data, state, noise, free, points)
+def _pair_products(seen: Sight, state: State, noise: Noise, free: Free) -> _PairProducts:
+    rows = whitened(seen, state, noise, free)
     flat = rows.columns.flatten(2)
     products = flat @ flat.transpose(1, 2)
     across = rows.along(rows.depth)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.abreast import in_order
 from rcvd.geometry.pose import j_from_i, skew
 from rcvd.recon.state import Data, State, prior_i, prior_j
 
@@ -35,8 +36,8 @@ class PairResiduals:
 class PairJacobians:
     """Derivatives of (e_u, e_v, e_z).
 
-    depth: by log_z. focal_i, focal_j: by log focal, which e_z does not see in frame j. k1: by the
-    distortion. The last three are None where the cameras are held.
+    depth: by log_z. focal_i, focal_j: by log focal, which e_z does not see in frame j; None where
+    the cameras are held. k1: by the distortion; None where that is.
     """
 
     depth: Float[Tensor, "p 3 s"]
@@ -118,82 +119,113 @@ def pair_residuals(data: Data, state: State, points: CameraPoints | None = None)
 
 def residuals_of(data: Data, state: State, g: PairGeometry) -> PairResiduals:
     """The residuals where the points lie so."""
-    x, y = g.xy.unbind(1)
-    factor = g.focal_j * (1 + state.k1 * (x * x + y * y))
+    factor = g.focal_j
+    if bool(state.k1 != 0):
+        x, y = g.xy.unbind(1)
+        factor = factor * (1 + state.k1 * (x * x + y * y))
     uv = g.xy * factor[:, None] - data.xy_j
     return PairResiduals(uv, g.z.log() - prior_j(data, state), g.in_front)
 
 
-def jacobians_of(
-    data: Data,
-    state: State,
-    points: CameraPoints,
-    g: PairGeometry,
-    roots: tuple[Float[Tensor, "p s"], Float[Tensor, "p s"]],
-    rel: Float[Tensor, "p 6 3 s"] | None,
-) -> PairJacobians:
-    """Derivatives of every match, times the roots of its weights (of e_uv, of e_z).
+@dataclass(frozen=True)
+class Sight:
+    """Some of the pairs as a state puts them: what its cost and its linearisation share."""
 
-    rel: takes the derivatives by xi_rel; None where the cameras are held.
-    """
-    root_uv, root_z = roots
-    k1, (x, y) = state.k1, g.xy.unbind(1)
-    r2 = x * x + y * y
-    pixel = g.focal_j * root_uv / g.z
-    bent, bend = pixel * (1 + k1 * r2), 2 * k1 * pixel
-    xx, xy, yy = bent + bend * x * x, bend * x * y, bent + bend * y * y
-    # derivatives of (e_u, e_v, e_z) by the point in camera j
-    rows = (
-        (xx, xy, -(xx * x + xy * y)),
-        (xy, yy, -(xy * x + yy * y)),
-        (None, None, root_z / g.z),
-    )
-    depth = torch.stack([_dot(row, g.turned) for row in rows], 1)
-    if rel is None:
-        return PairJacobians(depth, None, None, None)
-    for k, row in enumerate(rows):
-        _by_motion(row, g.moved, rel[:, :, k])
-    axis = g.rotation[:, :, 2, None] * points.xyz[data.i, 2, None]
-    # a longer focal draws the ray towards the axis: d X_i = -(x, y, 0) z
-    radial = torch.stack([_dot(row, axis) for row in rows], 1) - depth
-    radius2 = points.radius2[data.i]
-    undistort = 1 / (1 + 3 * k1 * radius2)
-    by_k1 = radial * (radius2 * undistort)[:, None]
-    by_k1[:, :2].addcmul_(g.moved[:, :2], (pixel * r2)[:, None])
-    return PairJacobians(
-        depth=depth,
-        focal_i=radial * ((1 + k1 * radius2) * undistort)[:, None],
-        focal_j=g.moved[:, :2] * bent[:, None],
-        k1=by_k1,
-    )
+    data: Data
+    points: CameraPoints
+    geometry: PairGeometry
+    residuals: PairResiduals
+
+
+def sight(part: Data, state: State, points: CameraPoints) -> Sight:
+    """Where the state puts these pairs' matches."""
+    g = pair_geometry(part, state, points)
+    return Sight(part, points, g, residuals_of(part, state, g))
+
+
+def sights(data: Data, state: State) -> list[Sight]:
+    """All pairs, some at a time, side by side."""
+    points = camera_points(data, state)
+    return list(in_order(lambda part: sight(part, state, points), list(data.chunks())))
 
 
 _Row = tuple[Float[Tensor, "p s"] | None, Float[Tensor, "p s"] | None, Float[Tensor, "p s"]]
 
 
+def jacobians_of(
+    seen: Sight,
+    state: State,
+    roots: tuple[Float[Tensor, "p s"], Float[Tensor, "p s"]],
+    rel: Float[Tensor, "p 6 3 s"] | None,
+    free_k1: bool,
+) -> PairJacobians:
+    """Derivatives of every match, times the roots of its weights (of e_uv, of e_z).
+
+    rel: takes the derivatives by xi_rel; None where the cameras are held.
+    """
+    g, radius2, (root_uv, root_z) = seen.geometry, seen.points.radius2, roots
+    pixel = g.focal_j * root_uv / g.z
+    bent, *rows = _by_point(g, pixel, state.k1)
+    rows = (*rows, (None, None, root_z / g.z))
+    depth = torch.stack([_dot(row, g.turned) for row in rows], 1)
+    if rel is None:
+        return PairJacobians(depth, None, None, None)
+    for k, row in enumerate(rows):
+        _by_motion(row, g.moved, rel[:, :, k])
+    i = seen.data.i
+    axis = g.rotation[:, :, 2, None] * seen.points.xyz[i, 2, None]
+    # a longer focal draws the ray towards the axis: d X_i = -(x, y, 0) z
+    radial = torch.stack([_dot(row, axis) for row in rows], 1) - depth
+    stretch = (1 + state.k1 * radius2) / (1 + 3 * state.k1 * radius2)
+    by_k1 = None
+    if free_k1:
+        by_k1 = radial * (radius2 / (1 + 3 * state.k1 * radius2))[i, None]
+        by_k1[:, :2].addcmul_(g.moved[:, :2], (pixel * g.xy.square().sum(1))[:, None])
+    return PairJacobians(
+        depth=depth,
+        focal_i=radial * stretch[i, None] if bool(state.k1 != 0) else radial,
+        focal_j=g.moved[:, :2] * bent[:, None],
+        k1=by_k1,
+    )
+
+
+def _by_point(
+    g: PairGeometry, pixel: Float[Tensor, "p s"], k1: Float[Tensor, ""]
+) -> tuple[Float[Tensor, "p s"], _Row, _Row]:
+    """Pixels by image coordinates at that radius, and (e_u, e_v) by the point in camera j."""
+    x, y = g.xy.unbind(1)
+    if not bool(k1 != 0):
+        return pixel, (pixel, None, -pixel * x), (None, pixel, -pixel * y)
+    bend = 2 * k1 * pixel
+    bent = pixel * (1 + k1 * (x * x + y * y))
+    xx, xy, yy = bent + bend * x * x, bend * x * y, bent + bend * y * y
+    return bent, (xx, xy, -(xx * x + xy * y)), (xy, yy, -(xy * x + yy * y))
+
+
 def _dot(row: _Row, along: Float[Tensor, "p 3 s"]) -> Float[Tensor, "p s"]:
     """Derivative along a motion of the point; None stands for zero."""
-    a, b, c = row
-    out = c * along[:, 2]
-    if a is not None and b is not None:
-        out.addcmul_(a, along[:, 0]).addcmul_(b, along[:, 1])
+    out = row[2] * along[:, 2]
+    for k, factor in enumerate(row[:2]):
+        if factor is not None:
+            out.addcmul_(factor, along[:, k])
     return out
 
 
 def _by_motion(row: _Row, point: Float[Tensor, "p 3 s"], out: Float[Tensor, "p 6 s"]) -> None:
     """From d/d(point in j) to d/d xi_rel: itself and its moment, point x row."""
     (a, b, c), (x, y, z) = row, point.unbind(1)
+    out[:, 0] = 0 if a is None else a
+    out[:, 1] = 0 if b is None else b
     out[:, 2] = c
     torch.mul(y, c, out=out[:, 3])
     torch.mul(x, -c, out=out[:, 4])
-    if a is None or b is None:
-        out[:, :2] = 0
-        out[:, 5] = 0
-        return
-    out[:, 0], out[:, 1] = a, b
-    out[:, 3].addcmul_(z, b, value=-1)
-    out[:, 4].addcmul_(z, a)
-    torch.mul(x, b, out=out[:, 5]).addcmul_(y, a, value=-1)
+    out[:, 5] = 0
+    if b is not None:
+        out[:, 3].addcmul_(z, b, value=-1)
+        out[:, 5].addcmul_(x, b)
+    if a is not None:
+        out[:, 4].addcmul_(z, a)
+        out[:, 5].addcmul_(y, a, value=-1)
 
 
 def prior_residuals(data: Data, state: State) -> Float[Tensor, "t s"]:

@@ -13,14 +13,7 @@ from torch import Tensor
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.free import Free
 from rcvd.recon.noise import Noise, pair_weights
-from rcvd.recon.residuals import (
-    CameraPoints,
-    PairJacobians,
-    jacobians_of,
-    pair_geometry,
-    relative_adjoint,
-    residuals_of,
-)
+from rcvd.recon.residuals import PairJacobians, Sight, jacobians_of, relative_adjoint
 from rcvd.recon.state import Data, State, shift_slope
 
 
@@ -50,20 +43,19 @@ class Rows:
         return out
 
 
-def whitened(data: Data, state: State, noise: Noise, free: Free, points: CameraPoints) -> Rows:
+def whitened(seen: Sight, state: State, noise: Noise, free: Free) -> Rows:
     """The rows of every match at a state.
 
     Columns: [xi_rel], log_scale of j, [shift of j], [focal_i, focal_j | focal], [k1], error.
     """
-    g = pair_geometry(data, state, points)
-    residuals = residuals_of(data, state, g)
+    data, residuals = seen.data, seen.residuals
     weight_uv, weight_z = pair_weights(data, residuals, noise)
     root_uv, root_z = weight_uv.sqrt_(), weight_z.sqrt_()
-    p, s = g.z.shape
+    p, s = root_z.shape
     row = free.scale + 1 + free.shift
-    out = g.z.new_empty(p, row + 2 * free.zooms + free.shared + 1, 3, s)
+    out = root_z.new_empty(p, row + 2 * free.zooms + free.shared + 1, 3, s)
     rel = out[:, :6] if free.cameras else None
-    jac = jacobians_of(data, state, points, g, (root_uv, root_z), rel)
+    jac = jacobians_of(seen, state, (root_uv, root_z), rel, free.k1)
     out[:, free.scale : row, :2] = 0
     torch.neg(root_z, out=out[:, free.scale, 2])
     if free.shift:
@@ -77,14 +69,13 @@ def whitened(data: Data, state: State, noise: Noise, free: Free, points: CameraP
 
 def _write_lens(out: Float[Tensor, "p k 3 s"], jac: PairJacobians, free: Free) -> None:
     """The columns of focals and distortion."""
-    if jac.focal_i is None or jac.focal_j is None or jac.k1 is None:
-        return
-    if free.zooms:
-        out[:, 0], out[:, 1, :2], out[:, 1, 2] = jac.focal_i, jac.focal_j, 0
-    elif free.focal == "shared":
-        out[:, 0] = jac.focal_i
-        out[:, 0, :2] += jac.focal_j
-    if free.k1:
+    if jac.focal_i is not None and jac.focal_j is not None:
+        if free.zooms:
+            out[:, 0], out[:, 1, :2], out[:, 1, 2] = jac.focal_i, jac.focal_j, 0
+        elif free.focal == "shared":
+            out[:, 0] = jac.focal_i
+            out[:, 0, :2] += jac.focal_j
+    if jac.k1 is not None:
         out[:, -1] = jac.k1
 
 
@@ -101,11 +92,9 @@ class MatchPulls:
     along_depth: Float[Tensor, "p s"]
 
 
-def pair_pulls(
-    data: Data, state: State, noise: Noise, free: Free, points: CameraPoints
-) -> MatchPulls:
+def pair_pulls(seen: Sight, state: State, noise: Noise, free: Free) -> MatchPulls:
     """The pulls of single matches, robust weights included."""
-    rows = whitened(data, state, noise, free, points)
+    rows, data = whitened(seen, state, noise, free), seen.data
     shift = data.xy_j - data.xy_i[data.i]
     length = shift.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
     along = noise.sigma_uv * rows.root_uv[:, None] * shift / length

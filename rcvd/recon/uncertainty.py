@@ -22,7 +22,7 @@ from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
 from rcvd.recon.levenberg import Problem
 from rcvd.recon.linear import System, linearise
 from rcvd.recon.noise import Noise
-from rcvd.recon.residuals import camera_points, pair_residuals, prior_residuals
+from rcvd.recon.residuals import Sight, prior_residuals, sights
 from rcvd.recon.rows import pair_pulls
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
@@ -52,8 +52,9 @@ def uncertainty(problem: Problem, state: State, noise: Noise) -> Uncertainty:
     that go together and the one for independent residuals of their true size.
     """
     data, free = problem.data, problem.free
-    system = linearise(data, state, noise, free)
-    pulls = _pulls(problem, system, state, noise)
+    seen = sights(data, state)
+    system = linearise(data, state, noise, free, seen)
+    pulls = _pulls(problem, system, state, noise, seen)
     system = problem.priors.add_to(system, state, free)
     reduced, gradient, _ = eliminate_points(system, data, free, 0.0)
     moves = moving_unknowns(free, len(state.log_scale), gradient)
@@ -69,7 +70,7 @@ def uncertainty(problem: Problem, state: State, noise: Noise) -> Uncertainty:
     diagonal = torch.cat([own.diagonal(dim1=1, dim2=2).reshape(-1), corner.diagonal()]) * moves
     across = factor.solve(path_slope)
     diagonal = diagonal - 2 * scaling * across + scaling.square() * (path_slope @ across)
-    residuals = pair_residuals(data, state).uv[:, 0][data.confidence > 0]
+    residuals = torch.cat([part.residuals.uv[:, 0] for part in seen])[data.confidence > 0]
     spread = 1.4826 * float(residuals.abs().median()) / noise.sigma_uv if len(residuals) else 1.0
     clustered = squares(pulls.along) * spread**2
     for clusters in pulls.residual:
@@ -135,17 +136,20 @@ class _Pulls:
     along: Float[Tensor, "n g"]
 
 
-def _pulls(problem: Problem, system: System, state: State, noise: Noise) -> _Pulls:
+def _pulls(
+    problem: Problem, system: System, state: State, noise: Noise, seen: list[Sight]
+) -> _Pulls:
     data, free = problem.data, problem.free
     t = len(system.own)
     one_hot = torch.nn.functional.one_hot(_regions(data), REGIONS[0] * REGIONS[1])
     one_hot = one_hot.to(system.gradient)
-    points, first, parts = camera_points(data, state), 0, []
-    for part in data.chunks():
-        rows = slice(first, first + len(part.i))
-        first += len(part.i)
-        pulls = pair_pulls(part, state, noise, free, points)
-        across, hot = system.expand[rows].transpose(1, 2), one_hot[part.i]
+    first, parts = 0, []
+    for part in seen:
+        i = part.data.i
+        rows = slice(first, first + len(i))
+        first += len(i)
+        pulls = pair_pulls(part, state, noise, free)
+        across, hot = system.expand[rows].transpose(1, 2), one_hot[i]
         total = across @ pulls.columns.sum(2, keepdim=True)
         by_region, along = across @ (pulls.columns @ hot), across @ (pulls.along @ hot)
         parts.append((by_region, total[..., 0], pulls.depth, along, pulls.along_depth))
