@@ -161,7 +161,17 @@ def grid_at(
     """The grid's log-scale at looked-up places; a grid of one vertex has given all to log_scale."""
     if state.grid[0].numel() == 1:
         return 0.0
-    return (state.grid.take(vertex) * weight).sum(1)
+    return looked_up(state.grid, vertex, weight)
+
+
+def looked_up(
+    grid: Float[Tensor, "*shape"], vertex: Int[Tensor, "n k s"], weight: Float[Tensor, "n k s"]
+) -> Float[Tensor, "n s"]:
+    """Weighted sums of the vertices' values."""
+    out = grid.take(vertex[:, 0]) * weight[:, 0]
+    for k in range(1, vertex.shape[1]):
+        out.addcmul_(grid.take(vertex[:, k]), weight[:, k])
+    return out
 
 
 MIN_DISPARITY_SHARE = 0.05

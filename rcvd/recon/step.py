@@ -17,7 +17,7 @@ from rcvd.recon.eliminate import eliminate_points
 from rcvd.recon.free import Free, block_index
 from rcvd.recon.gauge import Gauge, GaugedFactor, moving_unknowns
 from rcvd.recon.linear import System
-from rcvd.recon.state import Data
+from rcvd.recon.state import Data, looked_up
 from rcvd.recon.stiffness import Stiffness
 from rcvd.recon.sums import add_rows, sum_rows
 
@@ -55,8 +55,8 @@ class _Operator:
 
     def lookup(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Whitened change of e_z and of the prior rows by a change of the grid."""
-        at_j = (grid.take(self.data.vertex_j) * self.weight_j).sum(1)
-        return at_j, (grid.take(self.data.vertex_i) * self.weight_i).sum(1)
+        at_j = looked_up(grid, self.data.vertex_j, self.weight_j)
+        return at_j, looked_up(grid, self.data.vertex_i, self.weight_i)
 
     def spread(self, at_j: Tensor, at_i: Tensor, size: int) -> Tensor:
         """Transpose of `lookup`."""
@@ -92,16 +92,18 @@ class _Operator:
         inverse_i = self.inverse[d.i]
         weight_j = s.z_root.square() * (1 - s.z_depth.square() * inverse_i).clamp(min=0)
         weight_i = s.prior_root.square() * (1 - s.prior_root.square() * self.inverse).clamp(min=0)
-        out = self.stiff.matrices(vertices)
+        half = torch.zeros_like(stiff := self.stiff.matrices(vertices))
         for vertex, weight, scale in (
             (d.vertex_j, d.weight_j, weight_j),
             (d.vertex_i, d.weight_i, weight_i),
         ):
             row, column, by_row = vertex * vertices, vertex % vertices, weight * scale[:, None]
             for a in range(vertex.shape[1]):
-                for b in range(vertex.shape[1]):
+                for b in range(a, vertex.shape[1]):  # the rest by symmetry
+                    product = by_row[:, a] * weight[:, b]
                     index = (row[:, a] + column[:, b]).reshape(-1)
-                    add_rows(out.view(-1), (by_row[:, a] * weight[:, b]).reshape(-1), index)
+                    add_rows(half.view(-1), (product / 2 if a == b else product).reshape(-1), index)
+        out = stiff + half + half.transpose(1, 2)
         diagonal = out.diagonal(dim1=1, dim2=2)
         self.ridge = diagonal.mean() + 1e-12
         diagonal += (self.damping + 1e-6) * self.ridge
@@ -191,7 +193,7 @@ def _back_substitute(
     pull = sum_rows((local[:, None] @ system.cross)[:, 0], data.i, t)
     pull = pull + (frames[: t * b].reshape(t, 1, b) @ system.own)[:, 0]
     if grid.shape[1] > 1:
-        at_j = (grid.take(data.vertex_j) * data.weight_j).sum(1) * system.z_root * system.z_depth
-        at_i = (grid.take(data.vertex_i) * data.weight_i).sum(1) * system.prior_root.square()
+        at_j = looked_up(grid, data.vertex_j, data.weight_j) * system.z_root * system.z_depth
+        at_i = looked_up(grid, data.vertex_i, data.weight_i) * system.prior_root.square()
         pull = pull - sum_rows(at_j, data.i, t) - at_i
     return -(system.point_gradient + pull) * inverse
