@@ -9,9 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.amounts import positive
+from rcvd.errors import UserError
 from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.verdict import VerdictOptions
 
+MOST_VERTICES = 400
 PRECISION = torch.float64  # of the normal equations; float32 loses the far pairs
 
 
@@ -53,6 +55,14 @@ class SolverOptions:
     max_steps: int = 30
     initial: InitialOptions = field(default_factory=InitialOptions)
     verdict: VerdictOptions = field(default_factory=VerdictOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a grid whose systems, one a frame, would not fit in memory."""
+        if math.prod(self.grid) > MOST_VERTICES:
+            long, short = self.grid
+            raise UserError(
+                f"poses.solver.grid: {long}x{short} is too fine; {MOST_VERTICES} vertices at most"
+            )
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,13 @@ from rcvd.recon.spans import stiffened
 from rcvd.recon.state import Data, State, prepare
 from rcvd.recon.stiffness import Stiffness, stiffness
 
-GRIDS = ((1, 1), (6, 4), (12, 7), (17, 10))
+COARSE = ((1, 1), (6, 4))  # grids before the finest
 REACHES = (4, 16)  # frames apart of the pairs that the start takes in first
 START_STEPS = 4
 SETTLE_STEPS = 3
 FROZEN = 1e-3  # standard deviation of an offset that is not free
 DEPTH_STEPS, DEPTH_TOLERANCE = 4, 3e-3  # of a grid level with the cameras held
-ANNEALING = 8  # steps over which a kernel narrows
+ANNEALING = 5  # steps over which a kernel narrows
 NO_GRID = (1, 1)
 
 
@@ -193,6 +193,11 @@ def flow_error(setting: Setting, state: State) -> float:
     if not bool(use.any()):
         return high
     return min(max(1.4826 * float(residuals[use].abs().median()), low), high)
+
+
+def grids_to(finest: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """From coarse to the finest grid, long x short side."""
+    return (*(g for g in COARSE if math.prod(g) < math.prod(finest)), finest)
 
 
 def depths(

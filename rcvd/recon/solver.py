@@ -28,7 +28,7 @@ from rcvd.recon.keyframes import fill_in, spread_of_all
 from rcvd.recon.matches import Matches
 from rcvd.recon.options import PRECISION, Lens, SolverOptions, lens_of
 from rcvd.recon.residuals import prior_residuals
-from rcvd.recon.schedule import GRIDS, NO_GRID, Setting, camera_noise, cameras, depths
+from rcvd.recon.schedule import NO_GRID, Setting, camera_noise, cameras, depths, grids_to
 from rcvd.recon.spans import bridge_spans, held_frames
 from rcvd.recon.starts import Rival
 from rcvd.recon.state import State
@@ -101,10 +101,8 @@ def solve(
     done, spread, verdict, held = _judged_cameras(setting, begun)
     state, setting, sigma_uv = done.state, done.setting, done.sigma_uv
     tell("depths", 0.7)
-    grids = tuple(grid for grid in GRIDS if grid[0] <= options.grid[0])
-    state, sigma = depths(
-        setting, state, sigma_uv, grids if begun.moves else (NO_GRID,), held if begun.moves else ()
-    )
+    grids, fallen = (grids_to(options.grid), held) if begun.moves else ((NO_GRID,), ())
+    state, sigma = depths(setting, state, sigma_uv, grids, fallen)
     tell("figures", 0.9)
     doubtful = _doubtful(setting, state, begun.rival)
     if doubtful and verdict.solved:
