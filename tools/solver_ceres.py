@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp, se3_log
-from rcvd.recon.residuals import camera_points, jacobians_of, relative_adjoint, sight
+from rcvd.recon.jacobians import jacobians_of, relative_adjoint
+from rcvd.recon.residuals import camera_points, sight
 from rcvd.recon.state import BY_PAIR, Data, State
 
 WIDE = 1e3

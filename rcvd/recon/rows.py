@@ -12,8 +12,9 @@ from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.free import Free
+from rcvd.recon.jacobians import PairJacobians, jacobians_of, relative_adjoint
 from rcvd.recon.noise import Noise, pair_weights
-from rcvd.recon.residuals import PairJacobians, Sight, jacobians_of, relative_adjoint
+from rcvd.recon.residuals import Sight
 from rcvd.recon.state import Data, State, shift_slope
 
 

@@ -111,4 +111,4 @@ def _write_deformation(workspace: Workspace, solved: Solved) -> None:
         )
 
 
-STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=8)
+STAGE = Stage("poses", ("frames", "flow", "depth", "masks"), run, version=9)

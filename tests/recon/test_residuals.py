@@ -9,13 +9,8 @@ from torch import Tensor
 
 from rcvd.geometry.pose import invert, j_from_i, se3_exp
 from rcvd.recon.fronts import structure_of
-from rcvd.recon.residuals import (
-    jacobians_of,
-    pair_residuals,
-    prior_residuals,
-    relative_adjoint,
-    sights,
-)
+from rcvd.recon.jacobians import jacobians_of, relative_adjoint
+from rcvd.recon.residuals import pair_residuals, prior_residuals, sights
 from rcvd.recon.state import Data, State, fix_gauge, prepare
 
 GRID = (3, 5)

@@ -7,6 +7,7 @@ import torch
 from made_matches import Made, make, transpose
 from torch import Tensor
 
+from rcvd.errors import UserError
 from rcvd.geometry.align import umeyama
 from rcvd.geometry.camera import distort
 from rcvd.recon.solver import Solution, SolverOptions, solve
@@ -35,6 +36,20 @@ def test_exact_matches_give_the_exact_scene() -> None:
     assert abs(focal_error(solution, made)) < 2e-3
     assert solution.verdict.name == "ok"
     assert solution.report["residual_px"]["p50"] < 0.02
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (5, 3), (9, 5)])
+def test_the_finest_grid_is_the_one_asked_for(grid: tuple[int, int]) -> None:
+    solution = solve(make(n=6).matches, SolverOptions(grid=grid))
+    assert tuple(solution.deformation.log_scale.shape[1:]) == grid[::-1]
+    assert [level["level"] for level in solution.report["levels"]][
+        -1
+    ] == f"grid {grid[0]}x{grid[1]}"
+
+
+def test_a_grid_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(UserError, match="400 vertices at most"):
+        SolverOptions(grid=(40, 30))
 
 
 def test_noise_and_corrupted_depth_cost_little() -> None:
