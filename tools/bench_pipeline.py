@@ -85,11 +85,13 @@ def width_height(text: str) -> tuple[int, int]:
 def reconstruct(video: Path, out: Path, flags: list[str], threads: int) -> Path:
     """The scene, made by a process of its own with so many threads."""
     command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]
-    subprocess.run(
+    run = subprocess.run(
         [*command, str(video), "--out", str(out), "--set", f"threads={threads}", *flags],
-        check=True,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
     )
+    if run.returncode:
+        raise UserError(f"rcvd reconstruct {video} ended with {run.returncode}")
     return out
 
 
