@@ -3,6 +3,7 @@
 
 tools/bench pipeline clip.mp4 [--preset fast] [--max-side 384] [--until STAGE]
 tools/bench pipeline --render 1000 --frames 100 1000   # an exact clip; growth with its length
+tools/bench pipeline --render 1000 --recorded 1920x1080 --passes 3 --held 6   # ten minutes
 tools/bench pipeline --scene scene/                    # of a scene that is there
 """
 
@@ -18,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import torch
 
@@ -49,14 +52,46 @@ def render(path: Path, frames: int) -> None:
     part.rename(path)
 
 
+def record(clip: Path, path: Path, size: tuple[int, int], passes: int, held: int) -> None:
+    """A long recording of a clip: there and back so often, each frame held, at (width, height).
+
+    The clip is cropped to the recording's shape and enlarged; 30 frames a second.
+    """
+    with av.open(str(clip)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    h, w = frames[0].shape[:2]
+    kept = round(w * size[1] / size[0])
+    top = (h - kept) // 2
+
+    part = path.with_name(f"part-{path.name}")
+    with av.open(str(part), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width, stream.height = size
+        for turn in range(passes):
+            for frame in frames if turn % 2 == 0 else reversed(frames):
+                large = cv2.resize(frame[top : top + kept], size, interpolation=cv2.INTER_CUBIC)
+                large = large.astype(np.uint8)
+                for _ in range(held):
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
+        container.mux(stream.encode(None))
+    part.rename(path)
+
+
+def width_height(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
 def reconstruct(video: Path, out: Path, flags: list[str], threads: int) -> Path:
     """The scene, made by a process of its own with so many threads."""
     command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]
-    subprocess.run(
+    run = subprocess.run(
         [*command, str(video), "--out", str(out), "--set", f"threads={threads}", *flags],
-        check=True,
+        check=False,
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
     )
+    if run.returncode:
+        raise UserError(f"rcvd reconstruct {video} ended with {run.returncode}")
     return out
 
 
@@ -140,6 +175,11 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("video", type=Path, nargs="?")
     parser.add_argument("--render", type=int, metavar="FRAMES", help="render the clip first")
+    parser.add_argument(
+        "--recorded", type=width_height, metavar="WxH", help="the rendered clip as a large video"
+    )
+    parser.add_argument("--passes", type=int, default=1, help="of it, there and back")
+    parser.add_argument("--held", type=int, default=1, help="video frames a picture of it")
     parser.add_argument("--scene", type=Path, nargs="+", help="finished scenes instead of runs")
     parser.add_argument("--frames", type=int, nargs="+", help="the first so many; several: growth")
     parser.add_argument(
@@ -173,6 +213,12 @@ def scenes(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pa
         video = scratch / f"long_take_{options.render}.mp4"
         if not video.exists():
             render(video, options.render)
+        if options.recorded:
+            clip, shape = video, "{}x{}".format(*options.recorded)
+            name = f"{clip.stem}_{shape}_{options.passes}_passes_{options.held}_held.mp4"
+            video = scratch / name
+            if not video.exists():
+                record(clip, video, options.recorded, options.passes, options.held)
     elif options.video is not None:
         video = options.video
     else:
