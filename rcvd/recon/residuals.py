@@ -30,6 +30,11 @@ class PairResiduals:
     z: Float[Tensor, "p s"]
     in_front: Bool[Tensor, "p s"]
 
+    @property
+    def distance(self) -> Float[Tensor, "p s"]:
+        """How far each match lies off, in pixels."""
+        return self.uv.square().sum(1).sqrt()
+
 
 @dataclass(frozen=True)
 class PairJacobians:
