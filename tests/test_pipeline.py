@@ -3,6 +3,8 @@
 import errno
 import json
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,19 @@ def test_demo_errors_lie_within_bounds(demo_scene: Path) -> None:
     assert 1e-3 < errors["ate_percent"] < 4
     assert 1e-3 < errors["abs_rel_static"] < 0.8 * errors["abs_rel_prior"]
     assert 0.2 < errors["mask_iou"] < 1
+
+
+def test_cameras_that_stand_still_have_no_error(
+    demo_scene: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene.load(demo_scene)
+    eye = torch.eye(4, dtype=torch.float64).expand(scene.n_frames, 4, 4)
+    monkeypatch.setattr(Scene, "cameras", replace(scene.cameras, world_from_cam=eye))
+    errors = demo.demo_errors(scene, demo_scene.parent / "truth.npz")
+    assert math.isnan(errors["ate_percent"])
+    assert math.isnan(errors["rpe_r_degrees"])
+    assert errors["abs_rel"] < 1
+    assert "cannot be compared" in caplog.text
 
 
 def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
