@@ -83,6 +83,18 @@ def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
     assert not points.moving.all()
 
 
+def test_masks_of_each_stage_can_be_had(demo_scene: Path) -> None:
+    scene = Scene.load(demo_scene)
+    for k in range(scene.n_frames):
+        for mask, folder in (
+            (scene.moving(k), "triangulate/moving"),
+            (scene.solved_moving(k), "poses/masks"),
+            (scene.first_moving(k), "masks"),
+        ):
+            path = demo_scene / "run" / folder / items.frame_name(k)
+            assert torch.equal(mask, items.read_mask(path))
+
+
 def test_instances_are_the_moving_regions_with_tracks(demo_scene: Path) -> None:
     scene = Scene.load(demo_scene)
     frames = [scene.instances(k) for k in range(scene.n_frames)]
