@@ -169,19 +169,27 @@ def demo(
     from rcvd.demo import DemoClip, demo_errors, render_clip
     from rcvd.settings import parse_overrides
     from rcvd.store import write_json
+    from rcvd.video import working_size
 
-    width, _, height = size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise UserError(f"--size {size}: write it as 384x224")
-    video = render_clip(out, DemoClip(frames, (int(height), int(width)), seed))
-    settings = pipeline.make_settings(
-        video, preset, {"device": device}, parse_overrides(overrides or [])
-    )
+    layers = {"device": device}, parse_overrides(overrides or [])
+    settings = pipeline.make_settings(out / "clip.mp4", preset, *layers)
+    settings = pipeline.decided_models(settings)
+    clip = DemoClip(frames, _size(size), seed)
+    working_size(clip.size, settings.frames.max_side)
+    render_clip(out, clip)  # what can be refused has been by now
     scene = pipeline.run(settings, out / "scene", progress=progress_bar)
     errors = demo_errors(scene, out / "truth.npz")
     write_json(out / "errors.json", errors)
     for name, value in errors.items():
         sys.stdout.write(f"{name:>16} {value:8.3f}\n")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of `384x224`."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UserError(f"--size {text}: write it as 384x224")
+    return int(height), int(width)
 
 
 def config(preset: Preset = None, overrides: Set = None) -> None:

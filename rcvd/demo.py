@@ -9,16 +9,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from rcvd.errors import UserError
 from rcvd.evaluation.consistency import flicker
 from rcvd.evaluation.depth import one_scale_abs_rel
-from rcvd.evaluation.trajectory import path_length, trajectory_errors
+from rcvd.evaluation.trajectory import (
+    DegenerateTrajectoryError,
+    path_length,
+    trajectory_errors,
+)
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
 from rcvd.store import writing
 from rcvd.synthetic.sequence import Sequence
 from rcvd.synthetic.shots import make_sequence
+from rcvd.types import Cameras
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +34,19 @@ FPS = 24.0
 
 @dataclass(frozen=True)
 class DemoClip:
-    """Which clip to render; size is (height, width)."""
+    """Which clip to render; size is (height, width).
+
+    Raises:
+        UserError: too short for a clip.
+    """
 
     frames: int = 48
     size: tuple[int, int] = (224, 384)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise UserError(f"--frames {self.frames}: at least 2 are needed")
 
 
 def render_clip(folder: Path, clip: DemoClip) -> Path:
@@ -78,7 +93,8 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     abs_rel: of depth, all pixels, one median scale for the sequence (abs_rel_moving: at this
     scale). abs_rel_prior: the same of the depth prior. focal_percent: signed. mask_iou: of the
     moving pixels, all frames together. flicker_share: flicker of the static depth as a share of
-    the prior's, this brought to the scale of the cameras by one factor for the sequence.
+    the prior's, this brought to the scale of the cameras by one factor for the sequence. NaN where
+    there is no such figure: two frames, or cameras that stand still, cannot be aligned.
     """
     with np.load(truth_path) as truth:
         z = torch.from_numpy(truth["z"])
@@ -91,7 +107,7 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     prior = torch.stack([scene.prior(k) for k in frames])
     found = torch.stack([scene.moving(k) for k in frames])
     known = z > 0
-    errors = trajectory_errors(cameras.world_from_cam, poses)
+    ate, rpe_r = _camera_errors(cameras, poses)
     union = int((found | moving).sum())
     unit = ((estimated / prior)[known & ~moving]).median()
     flickers = [
@@ -99,13 +115,23 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
         for z in (estimated, prior * unit)
     ]
     return {
-        "ate_percent": 100 * errors.ate / path_length(poses),
-        "rpe_r_degrees": math.degrees(errors.rpe_r),
+        "ate_percent": 100 * ate / path_length(poses),
+        "rpe_r_degrees": math.degrees(rpe_r),
         "focal_percent": 100 * (float(cameras.intrinsics[:, 0].mean()) / focal - 1),
         "abs_rel": one_scale_abs_rel(estimated, z, known),
         "abs_rel_static": one_scale_abs_rel(estimated, z, known & ~moving),
         "abs_rel_moving": one_scale_abs_rel(estimated, z, known, moving),
         "abs_rel_prior": one_scale_abs_rel(prior, z, known),
-        "flicker_share": flickers[0] / flickers[1],
+        "flicker_share": flickers[0] / flickers[1] if flickers[1] else math.nan,
         "mask_iou": int((found & moving).sum()) / union if union else 1.0,
     }
+
+
+def _camera_errors(cameras: Cameras, poses: Float[Tensor, "t 4 4"]) -> tuple[float, float]:
+    """ATE and RPE-r (radians); NaN where the centres do not fix an alignment."""
+    try:
+        errors = trajectory_errors(cameras.world_from_cam, poses)
+    except DegenerateTrajectoryError as error:
+        logger.warning("the cameras cannot be compared with the true ones: %s", error)
+        return math.nan, math.nan
+    return errors.ate, errors.rpe_r

@@ -117,10 +117,17 @@ def chosen_models(settings: Settings) -> list[UsedModel]:
 
 
 def decided_models(settings: Settings) -> Settings:
-    """The settings with every `auto` replaced by what it stands for on this machine."""
+    """The settings with every `auto` replaced by what it stands for on this machine.
+
+    Raises:
+        UserError: no such device, or a model whose licence --commercial-ok refuses.
+    """
     flow = decided_flow(settings.flow, torch.device(pick_device(settings.device)))
     masks = decided_masks(settings.masks, settings.commercial_ok)
-    return replace(settings, flow=flow, masks=masks)
+    settings = replace(settings, flow=flow, masks=masks)
+    if settings.commercial_ok:
+        refuse_non_commercial(chosen_models(settings))
+    return settings
 
 
 def run(
@@ -137,8 +144,6 @@ def run(
     if len(found := opencv_packages()) > 1:
         logger.warning("%s are installed and overwrite each other; keep one", " and ".join(found))
     settings = decided_models(settings)
-    if settings.commercial_ok:
-        refuse_non_commercial(chosen_models(settings))
     store = Store(out, progress, pick_device(settings.device), settings.seed)
     stages = STAGES[: names.index(until) + 1 if until else None]
     with refusals(out):

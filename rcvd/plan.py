@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rcvd.amounts import in_words
@@ -12,10 +12,11 @@ from rcvd.flow.pairs import make_pairs
 from rcvd.recon.matches import MatchOptions
 from rcvd.selection import chosen_times
 from rcvd.stages.frames import FramesSettings, selection
-from rcvd.video import frame_times, source_size, working_size
+from rcvd.video import SMALLEST_SIDE, frame_times, source_size, working_size
 
 logger = logging.getLogger(__name__)
 
+LESS = (0.75, 0.5, 0.25)  # of the size and of the frames, tried where a run does not fit
 SHARES = (1.0, 0.5, 0.25, 0.125)  # of the windows' full size, tried in this order
 
 
@@ -150,13 +151,47 @@ def make_plan(
     plan = next((p for p in plans if max_memory is None or p.peak[1] <= max_memory), None)
     if plan is not None:
         return plan
+    limit = max_memory or 0
     stage, needed = _plan(clip, stages, SHARES[-1], keep, at_once).peak
     h, w = clip.size
+    helps = _what_helps(clip, stages, limit, at_once)
     raise UserError(
-        f"--max-memory {in_words(max_memory or 0)}: stage '{stage}' needs about {in_words(needed)} "
-        f"for {clip.frames} frames of {w}x{h}; allow more, or lower --max-side, --max-frames "
-        "or --fps"
+        f"--max-memory {in_words(limit)}: stage '{stage}' needs about {in_words(needed)} "
+        f"for {clip.frames} frames of {w}x{h}; allow more, or lower the need: "
+        + ", ".join(f"{flag} ({memory})" for flag, memory in helps.items())
     )
+
+
+def _what_helps(clip: Clip, stages: Sequence[str], limit: int, at_once: int) -> dict[str, str]:
+    """What each flag alone would bring the memory to: its mildest value that fits the limit, or
+    the strongest of those tried.
+    """
+    h, w = clip.size
+    ways: list[list[tuple[str, Clip, int]]] = [
+        [(f"--set threads={n}", clip, n) for n in range(at_once - 1, 0, -1)],
+        [
+            (f"--max-side {round(max(h, w) * part)}", _smaller(clip, part), at_once)
+            for part in LESS
+            if min(h, w) * part >= SMALLEST_SIDE
+        ],
+        [
+            (f"--max-frames {n}", replace(clip, frames=n), at_once)
+            for n in (round(clip.frames * part) for part in LESS)
+            if n >= 2
+        ],
+    ]
+    helps: dict[str, str] = {}
+    for way in ways:
+        peaks = [(flag, _plan(c, stages, SHARES[-1], "all", n).peak[1]) for flag, c, n in way]
+        if peaks:
+            flag, needed = next((peak for peak in peaks if peak[1] <= limit), peaks[-1])
+            helps[flag] = in_words(needed)
+    return helps
+
+
+def _smaller(clip: Clip, part: float) -> Clip:
+    h, w = clip.size
+    return replace(clip, size=(round(h * part), round(w * part)))
 
 
 def check_disk(plan: Plan, out: Path) -> None:

@@ -110,15 +110,17 @@ class Scene:
         """
         if self._moving_measured():
             folder = self.folder("triangulate") / "moving"
-        else:
-            refined = Store(self.root).done("finetune")
-            folder = self.folder("finetune") / "masks" if refined else self.folder("masks")
-        return items.read_mask(folder / items.frame_name(k))
+            return items.read_mask(folder / items.frame_name(k))
+        return self.solved_moving(k) if Store(self.root).done("finetune") else self.first_moving(k)
 
     def _moving_measured(self) -> bool:
         """Whether `triangulate` has written masks and instances, as its versions from 6 on do."""
         folder = self.folder("triangulate") / "moving"
         return folder.is_dir() and Store(self.root).done("triangulate")
+
+    def solved_moving(self, k: int) -> Bool[Tensor, "h w"]:
+        """The masks by the solver's residuals, which its last solve left out."""
+        return items.read_mask(self.folder("finetune") / "masks" / items.frame_name(k))
 
     def first_moving(self, k: int) -> Bool[Tensor, "h w"]:
         """The masks before any camera was known."""

@@ -81,6 +81,31 @@ def test_users_errors(
     assert not (tmp_path / "scene").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--frames", "1"], "--frames 1: at least 2 are needed"),
+        (["--size", "20x20"], "at least 32 pixels"),
+        (["--size", "1000x40"], "become 384x15"),
+        (["--size", "0x0"], "write it as 384x224"),
+        (["--size", "²x9"], "write it as 384x224"),
+        (["--preset", "fats"], "no such preset"),
+        (["--device", "tpu"], "choose auto, cpu, cuda"),
+        (["--set", "flow.bakend=x"], "did you mean 'backend'"),
+        (["--set", "depth.backend=depth_pro", "--set", "commercial_ok=true"], "commercial"),
+    ],
+)
+def test_the_demo_refuses_before_it_renders(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rcvd", "demo", *arguments, "--out", str(tmp_path / "new")])
+    with pytest.raises(UserError) as caught:
+        cli.app(standalone_mode=False)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     """In a process of its own, as a shell starts it."""
     command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]

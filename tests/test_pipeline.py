@@ -3,6 +3,8 @@
 import errno
 import json
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,19 @@ def test_demo_errors_lie_within_bounds(demo_scene: Path) -> None:
     assert 0.2 < errors["mask_iou"] < 1
 
 
+def test_cameras_that_stand_still_have_no_error(
+    demo_scene: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene.load(demo_scene)
+    eye = torch.eye(4, dtype=torch.float64).expand(scene.n_frames, 4, 4)
+    monkeypatch.setattr(Scene, "cameras", replace(scene.cameras, world_from_cam=eye))
+    errors = demo.demo_errors(scene, demo_scene.parent / "truth.npz")
+    assert math.isnan(errors["ate_percent"])
+    assert math.isnan(errors["rpe_r_degrees"])
+    assert errors["abs_rel"] < 1
+    assert "cannot be compared" in caplog.text
+
+
 def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
     scene = Scene.load(demo_scene)
     n, (h, w) = scene.n_frames, scene.size
@@ -66,6 +81,18 @@ def test_the_scene_folder_holds_what_readme_lists(demo_scene: Path) -> None:
     assert len(points.xyz) > 1000
     assert points.moving.any()
     assert not points.moving.all()
+
+
+def test_masks_of_each_stage_can_be_had(demo_scene: Path) -> None:
+    scene = Scene.load(demo_scene)
+    for k in range(scene.n_frames):
+        for mask, folder in (
+            (scene.moving(k), "triangulate/moving"),
+            (scene.solved_moving(k), "poses/masks"),
+            (scene.first_moving(k), "masks"),
+        ):
+            path = demo_scene / "run" / folder / items.frame_name(k)
+            assert torch.equal(mask, items.read_mask(path))
 
 
 def test_instances_are_the_moving_regions_with_tracks(demo_scene: Path) -> None:

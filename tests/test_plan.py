@@ -1,7 +1,9 @@
 """What a run will take is known before it begins, and is made to fit or refused."""
 
 import logging
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +72,24 @@ def test_windows_shrink_before_a_run_is_refused() -> None:
     with pytest.raises(UserError, match=r"stage 'poses' needs about .* for 3000 frames of 384x216"):
         make_plan(LONG, NAMES, 600 * 2**20)
     assert SHARES[-1] * COSTS["masks"].window < COSTS["masks"].window
+
+
+def test_a_refused_run_is_told_what_would_fit() -> None:
+    clip = Clip(frames=96, size=(288, 384), source=(288, 384))
+    limit = 900 * 2**20
+    with pytest.raises(UserError) as caught:
+        make_plan(clip, NAMES, limit, at_once=4)
+    ways = dict(re.findall(r"(--[a-z-]+(?: threads)?[ =]\d+) \(([^)]+)\)", str(caught.value)))
+    assert list(ways) == ["--set threads=1", "--max-side 96", "--max-frames 24"]
+    small = replace(clip, size=(72, 96))
+    need = number_of_bytes(ways["--max-side 96"])  # with the smallest windows
+    assert make_plan(small, NAMES, need, at_once=4).share == SHARES[-1]
+    with pytest.raises(UserError):
+        make_plan(small, NAMES, need - 2**20, at_once=4)
+    with pytest.raises(UserError) as caught:  # one at a time already, and the mildest that fits
+        make_plan(clip, NAMES, 800 * 2**20)
+    assert "threads" not in str(caught.value)
+    assert "--max-side 192 (" in str(caught.value)
 
 
 def test_frames_side_by_side_take_their_memory() -> None:

@@ -5,9 +5,10 @@
     tools/bench clips DATA SCENES --clips office --variants "true flow" --shakes 5
 
 DATA holds clips in TUM's layout with the truth, SCENES finished scenes of the same names (`rcvd
-reconstruct DATA/NAME/clip.mp4 --out SCENES/NAME`), whose frames, flow, depth prior and refined
-masks are used. Seconds are CPU seconds of what a variant does itself: for the solver from matches
-to cameras, for COLMAP (pycolmap, SIFT, exhaustive matching, one unknown focal) everything.
+reconstruct DATA/NAME/clip.mp4 --out SCENES/NAME`), whose frames, flow, depth prior and the masks
+that the solver's residuals refined are used. Seconds are CPU seconds of what a variant does itself:
+for the solver from matches to cameras, for COLMAP (pycolmap, SIFT, exhaustive matching, one unknown
+focal) everything.
 """
 
 import argparse
@@ -78,12 +79,13 @@ def stored_prior(scene: Scene, _truth: TrueSequence) -> Float[Tensor, "t h w"]:
     return torch.stack([scene.prior(k) for k in range(scene.n_frames)])
 
 
-def refined_masks(scene: Scene) -> Bool[Tensor, "t h w"]:
-    return torch.stack([scene.moving(k) for k in range(scene.n_frames)])
+def solved_masks(scene: Scene) -> Bool[Tensor, "t h w"]:
+    """Those of the scene's own last solve; its newest ones are measured under its cameras."""
+    return torch.stack([scene.solved_moving(k) for k in range(scene.n_frames)])
 
 
 def no_masks(scene: Scene) -> Bool[Tensor, "t h w"]:
-    return torch.zeros_like(refined_masks(scene))
+    return torch.zeros_like(solved_masks(scene))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Variant:
 
     flows: Callable[[Scene, TrueSequence], Iterator[tuple[int, int, Flow]]] = stored_flows
     prior: Callable[[Scene, TrueSequence], Float[Tensor, "t h w"]] = stored_prior
-    masks: Callable[[Scene], Bool[Tensor, "t h w"]] = refined_masks
+    masks: Callable[[Scene], Bool[Tensor, "t h w"]] = solved_masks
     sharpen: bool = True
     changes: dict[str, object] = dataclasses.field(default_factory=dict)
     known_focal: bool = False

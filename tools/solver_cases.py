@@ -157,11 +157,6 @@ def _masks(
     return torch.stack([moving for moving, _ in found])
 
 
-def mask_overlap(case: Case, moving: Bool[Tensor, "t h w"]) -> float:
-    """Intersection over union of masks with the true ones, over all frames."""
-    return float((moving & case.moving).sum() / (moving | case.moving).sum().clamp(min=1))
-
-
 def errors_of(case: Case, solution: Solution) -> Errors:
     """What a solve got wrong."""
     truth = case.cameras.world_from_cam[:, :3, 3].double()

@@ -45,19 +45,33 @@ def camera_matrix(intrinsics: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3 3"]:
     return torch.stack([fx, o, cx, o, fy, cy, o, o, i], -1).reshape(*fx.shape, 3, 3)
 
 
+def stretching(
+    x: Float[Tensor, "*n"], y: Float[Tensor, "*n"], k1: Float[Tensor, "*#n"] | float
+) -> Float[Tensor, "*n"]:
+    """Factor 1 + k1 r^2 by which a lens moves normalised image coordinates from its axis."""
+    return 1 + k1 * (x * x + y * y)
+
+
 def distort(xy: Float[Tensor, "*n 2"], k1: Float[Tensor, "*#n"] | float) -> Float[Tensor, "*n 2"]:
     """Normalised image coordinates after radial distortion 1 + k1 r^2."""
-    r2 = xy.square().sum(-1)
-    return xy * (1 + k1 * r2)[..., None]
+    x, y = xy.unbind(-1)
+    return xy * stretching(x, y, k1)[..., None]
 
 
 def undistort(xy: Float[Tensor, "*n 2"], k1: Float[Tensor, "*#n"] | float) -> Float[Tensor, "*n 2"]:
-    """Inverse of `distort` by Newton steps on the radius; exact to rounding for usable lenses."""
-    radius = xy.norm(dim=-1)
+    """Inverse of `distort`."""
+    return xy * shrinking(xy.norm(dim=-1), k1)[..., None]
+
+
+def shrinking(radius: Float[Tensor, "*n"], k1: Float[Tensor, "*#n"] | float) -> Float[Tensor, "*n"]:
+    """Factor that takes a distorted radius back to that of the ray.
+
+    By Newton steps; exact to rounding for usable lenses.
+    """
     r = radius.clone()
     for _ in range(UNDISTORT_STEPS):
         r = r - (r * (1 + k1 * r * r) - radius) / (1 + 3 * k1 * r * r).clamp(min=0.1)
-    return xy * (r / radius.clamp(min=1e-12))[..., None]
+    return r / radius.clamp(min=1e-12)
 
 
 def rays(

@@ -201,15 +201,6 @@ def dominant_motion(
     return TwoView(kind, matrices["fundamental"], matrices["homography"], share)
 
 
-def two_view_residual(
-    view: TwoView, p: Float[Tensor, "n 2"], q: Float[Tensor, "n 2"]
-) -> Float[Tensor, "n"]:
-    """Distance to the chosen model in standard deviations per px of noise along an axis."""
-    matrix = view.fundamental if view.kind == "fundamental" else view.homography
-    distance = _DISTANCE[view.kind](matrix.to(p), p, q)
-    return distance / _RESIDUAL_SIGMA[view.kind]
-
-
 def reverse(view: TwoView) -> TwoView:
     """The same motion seen from j to i."""
     return TwoView(view.kind, view.fundamental.T, torch.linalg.inv(view.homography), view.inliers)

@@ -1,12 +1,13 @@
 """What is left of the flow once the camera's own motion is taken away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.geometry.camera import MIN_Z, pixel_centres, rays, undistort
+from rcvd.geometry.camera import MIN_Z, pixel_centres, rays, stretching, undistort
 from rcvd.geometry.pose import j_from_i
 
 
@@ -65,9 +66,8 @@ def _one_pair(
     # d xy / d log z with dX / d log z = X - t, the rotated point
     slide = [(turned[n] - xy[n] * turned[2]) / depth for n in (0, 1)]
     if isinstance(k1_j, Tensor) or k1_j != 0:
-        along = xy[0] * slide[0] + xy[1] * slide[1]
-        stretch = 1 + k1_j * (xy[0] * xy[0] + xy[1] * xy[1])
-        slide = [stretch * slide[n] + 2 * k1_j * xy[n] * along for n in (0, 1)]
+        stretch = stretching(xy[0], xy[1], k1_j)
+        slide = _bent(xy, slide, stretch, k1_j)
         xy = [stretch * xy[n] for n in (0, 1)]
     landed = torch.stack([lens_j[n] * xy[n] + lens_j[2 + n] for n in (0, 1)], -1)
     per_log_z = torch.stack([lens_j[n] * slide[n] for n in (0, 1)], -1)
@@ -95,8 +95,12 @@ def camera_slope(
     zero = torch.zeros_like(x)
     along_x = [near, zero, -x * near, -x * y, one + x * x, -y]
     along_y = [zero, near, -y * near, -one - y * y, x * y, x]
-    points = torch.stack([torch.stack(along_x, -1), torch.stack(along_y, -1)], -2)
-    normalised = torch.cat([_bent(xy, points, bend), bent[..., None]], -1)
+    columns: list[Sequence[Tensor]] = list(zip(along_x, along_y, strict=True))
+    if isinstance(bend, Tensor) or bend != 0:
+        stretch = stretching(x, y, bend)
+        columns = [_bent((x, y), column, stretch, bend) for column in columns]
+    columns.append(bent.unbind(-1))
+    normalised = torch.stack([torch.stack(axis, -1) for axis in zip(*columns, strict=True)], -2)
     return lens[..., :2, None] * normalised
 
 
@@ -108,12 +112,8 @@ def _each(k1: Float[Tensor, "b"] | float, count: int) -> list[Float[Tensor, ""] 
 
 
 def _bent(
-    xy: Float[Tensor, "*n 2"], slope: Float[Tensor, "*n 2 k"], k1: Float[Tensor, "*#n"] | float
-) -> Float[Tensor, "*n 2 k"]:
-    """Slopes of `distort(xy, k1)` from those of xy."""
-    if not isinstance(k1, Tensor) and k1 == 0:
-        return slope
-    along = (xy[..., None] * slope).sum(-2, keepdim=True)
-    stretch = 1 + k1 * xy.square().sum(-1)
-    twice = 2 * k1 * torch.ones_like(stretch)
-    return stretch[..., None, None] * slope + twice[..., None, None] * xy[..., None] * along
+    xy: Sequence[Tensor], slope: Sequence[Tensor], stretch: Tensor, k1: Tensor | float
+) -> list[Tensor]:
+    """Slopes of `distort(xy, k1)` from those of xy, axis by axis. stretch: at xy."""
+    along = xy[0] * slope[0] + xy[1] * slope[1]
+    return [stretch * slope[n] + 2 * k1 * xy[n] * along for n in (0, 1)]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.geometry.pose import j_from_i
-from rcvd.recon.residuals import pair_residuals, prior_residuals, source_rays
+from rcvd.recon.residuals import PairResiduals, pair_residuals, prior_residuals, source_rays
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
 from rcvd.recon.verdict import frame_best
@@ -24,6 +24,7 @@ class PairFigures:
     Parallax is how far a match lies from where the rotation alone would put it; angle is the
     triangulation angle in radians. Medians over matches with confidence. depth_information: of
     every sampled point, 1 / variance of its log depth by parallax alone, for a flow error of 1 px.
+    residuals: of every match.
     """
 
     count: Float[Tensor, "p"]
@@ -32,13 +33,14 @@ class PairFigures:
     parallax: Float[Tensor, "p"]
     angle: Float[Tensor, "p"]
     depth_information: Float[Tensor, "t s"]
+    residuals: PairResiduals
 
 
 def pair_figures(data: Data, state: State) -> PairFigures:
     """Figures of every pair at a state."""
     residuals = pair_residuals(data, state)
     use = (data.confidence > 0) & residuals.in_front
-    distance = residuals.uv.square().sum(1).sqrt()
+    distance = residuals.distance
     rays = source_rays(data, state)
     rays = torch.cat([rays, torch.ones_like(rays[:, :1])], 1)[data.i]
     transform = j_from_i(state.world_from_cam[data.i], state.world_from_cam[data.j])
@@ -57,6 +59,7 @@ def pair_figures(data: Data, state: State) -> PairFigures:
         _median(shift, use),
         _median(cosine.clamp(-1, 1).acos(), use),
         information,
+        residuals,
     )
 
 
@@ -70,10 +73,9 @@ def _median(values: Float[Tensor, "p s"], use: Tensor) -> Float[Tensor, "p"]:
 
 def residual_report(data: Data, state: State, figures: PairFigures) -> dict[str, Any]:
     """Percentiles of the residuals and the curves, fit for JSON."""
-    residuals = pair_residuals(data, state)
     use = data.confidence > 0
-    pixels = residuals.uv.square().sum(1).sqrt()[use]
-    depth = residuals.z[data.known_j].abs()
+    pixels = figures.residuals.distance[use]
+    depth = figures.residuals.z[data.known_j].abs()
     offset = prior_residuals(data, state)[data.valid_i].abs()
     frames, t = (data.i, data.j), len(state.log_scale)
     parallax = frame_best(figures.parallax, frames, t)

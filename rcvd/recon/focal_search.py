@@ -73,7 +73,7 @@ def _left(
     first = first_state(matches, focal, lens.centre, lens.aspect, quick, PRECISION, neighbours, k1)
     structure = structure_of(matches.pairs, matches.n_frames)
     data = prepare(matches, lens.centre, lens.aspect, (1, 1), PRECISION, structure)
-    distance = pair_residuals(data, first.state).uv.square().sum(1).sqrt()
+    distance = pair_residuals(data, first.state).distance
     apart = (data.i - data.j).abs()
     judges = (apart >= APART[0]) & (apart <= APART[1])
     use = judges[:, None] & (data.confidence > 0) & first.static[data.i]

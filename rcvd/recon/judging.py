@@ -6,7 +6,6 @@ from torch import Tensor
 
 from rcvd.recon.diagnostics import PairFigures, pair_figures
 from rcvd.recon.planar import planar_frames
-from rcvd.recon.residuals import pair_residuals
 from rcvd.recon.schedule import NO_GRID, Setting
 from rcvd.recon.state import Data, State
 from rcvd.recon.uncertainty import Uncertainty
@@ -26,7 +25,7 @@ def first_verdict(setting: Setting, state: State) -> Verdict:
         planar=torch.zeros(t, dtype=torch.bool, device=data.i.device),
         pairs=setting.matches.pairs,
         shared=_shared(data, figures),
-        residual=_typical(data, state),
+        residual=_typical(data, figures),
     )
     return judge(evidence, setting.options.verdict)
 
@@ -49,7 +48,7 @@ def judged(
         planar=planar_frames(data, state, figures.depth_information, sigma_uv),
         pairs=setting.matches.pairs,
         shared=_shared(data, figures),
-        residual=_typical(data, state),
+        residual=_typical(data, figures),
     )
     return judge(evidence, setting.options.verdict)
 
@@ -61,7 +60,7 @@ def _shared(data: Data, figures: PairFigures) -> Float[Tensor, "p"]:
     return followed / most[data.i].clamp(min=1)
 
 
-def _typical(data: Data, state: State) -> float:
+def _typical(data: Data, figures: PairFigures) -> float:
     """Median residual in pixels."""
-    residuals = pair_residuals(data, state).uv.square().sum(1).sqrt()[data.confidence > 0]
+    residuals = figures.residuals.distance[data.confidence > 0]
     return float(residuals.median()) if len(residuals) else 0.0

@@ -20,7 +20,6 @@ from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.levenberg import Stop
 from rcvd.recon.options import Lens
 from rcvd.recon.placing import place
-from rcvd.recon.residuals import pair_residuals
 from rcvd.recon.schedule import NO_GRID, Setting, camera_noise
 from rcvd.recon.spans import between
 from rcvd.recon.state import Data, State
@@ -37,11 +36,12 @@ def key_frames(data: Data, state: State) -> Int[Tensor, "k"]:
     """
     t = len(state.log_scale)
     every = torch.arange(t, device=data.i.device)
-    distance = pair_residuals(data, state).uv.square().sum(1).sqrt()[data.confidence > 0]
+    figures = pair_figures(data, state)
+    distance = figures.residuals.distance[data.confidence > 0]
     if not len(distance):
         return every
     error = distance.median() / 1.1774  # the median of a 2-D normal's length is 1.1774 sigma
-    information = pair_figures(data, state).depth_information
+    information = figures.depth_information
     seen = torch.where(information > 0, information, torch.nan)
     sigma = error / seen.nanmedian(1).values.nan_to_num().clamp(min=1e-12).sqrt()
     decides = sigma < MAX_SIGMA

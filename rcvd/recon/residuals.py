@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rcvd.geometry.camera import shrinking
 from rcvd.geometry.pose import j_from_i, skew
 from rcvd.recon.state import Data, State, prior_i, prior_j
 
@@ -29,6 +30,11 @@ class PairResiduals:
     uv: Float[Tensor, "p 2 s"]
     z: Float[Tensor, "p s"]
     in_front: Bool[Tensor, "p s"]
+
+    @property
+    def distance(self) -> Float[Tensor, "p s"]:
+        """How far each match lies off, in pixels."""
+        return self.uv.square().sum(1).sqrt()
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,7 @@ def source_rays(data: Data, state: State) -> Float[Tensor, "t 2 s"]:
     xy = data.xy_i / state.log_focal.exp()[:, None, None]
     if not bool(state.k1 != 0):
         return xy
-    radius = xy.square().sum(1, keepdim=True).sqrt()
-    r = radius.clone()
-    for _ in range(12):
-        r = r - (r * (1 + state.k1 * r * r) - radius) / (1 + 3 * state.k1 * r * r).clamp(min=0.1)
-    return xy * (r / radius.clamp(min=1e-12))
+    return xy * shrinking(xy.square().sum(1, keepdim=True).sqrt(), state.k1)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from rcvd.geometry.pose import invert, rigid
-from rcvd.recon.joints import REACH, broken_links, runs, weak_joints
+from rcvd.recon.joints import REACH, broken_links, holding, runs, weak_joints
 from rcvd.recon.keyframes import of_frames, state_of_frames
 from rcvd.recon.placing import place
 from rcvd.recon.schedule import NO_GRID, Setting, settle
@@ -37,8 +37,9 @@ class Restart:
 def restart(setting: Setting, state: State) -> Restart:
     """The clip grown anew from its longest part between joints; frames far from any move along."""
     data = setting.problem(NO_GRID, setting.free()).data
-    weak = weak_joints(data, state)
-    weak[broken_links(data, state)] = True
+    held = holding(data, state)
+    weak = weak_joints(data, held)
+    weak[broken_links(data, held)] = True
     if not bool(weak.any()):
         return Restart(state, [])
     t = len(weak)

@@ -26,7 +26,7 @@ def static_points(data: Data, state: State, first: Bool[Tensor, "t s"]) -> Bool[
     first: what is thought to stand still; errors are measured on it. True where nothing tells.
     """
     residual = pair_residuals(data, state)
-    distance = residual.uv.square().sum(1).sqrt()
+    distance = residual.distance
     use = data.confidence > 0
     off = use & (distance > LIMIT * _pair_sigma(distance, use & first[data.i])[:, None])
     off |= use & ~residual.in_front

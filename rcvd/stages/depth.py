@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rcvd.depth.model import DEPTH_MODELS, load_depth
+from rcvd.depth.predict import predicted
 from rcvd.errors import unknown
 from rcvd.items import array_name, write_array
 from rcvd.scene import Scene
@@ -59,9 +60,10 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
             "log_sigma": model.log_sigma,
             "free_disparity_shift": model.free_disparity_shift,
         }
-        for k in workspace.track(frames, "depth"):
-            with torch.no_grad():
-                _save(workspace, k, model(scene.rgb(k)[None].to(workspace.store.device))[0])
+        with workspace.store.progress("depth", len(frames)) as advance:
+            for k, z in predicted(model, scene.rgb, frames, workspace.store.device):
+                _save(workspace, k, z)
+                advance(1)
     logger.info("depth prior: %s", prior["backend"])
     write_json(workspace.folder / PRIOR, prior)
     weights = None if settings.weights is None else str(settings.weights)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rcvd.arrays import read_npz
 from rcvd.depth.model import DepthModel, load_depth
+from rcvd.depth.predict import predicted
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
 from rcvd.items import array_name, frame_name, read_mask, write_array
@@ -158,9 +159,8 @@ def _predict_all(model: DepthModel, scene: Scene, folder: Path) -> DepthOf:
     device = next(iter(model.trainable_parameters("all"))).device
     folder.mkdir()
     kept = Spool(folder)
-    with torch.no_grad():
-        for k in range(scene.n_frames):
-            kept[k] = model(scene.rgb(k)[None].to(device))[0].float()
+    for k, z in predicted(model, scene.rgb, range(scene.n_frames), device):
+        kept[k] = z.float()
     return kept.__getitem__
 
 

@@ -1,10 +1,11 @@
 """The last pass of `triangulate`: moving regions are put where all that is known says they are."""
 
 import logging
+from collections.abc import MutableMapping
 from dataclasses import replace
 from functools import lru_cache
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from rcvd.recon.mover_course import CourseOptions, course_depths
@@ -19,27 +20,33 @@ REACH = 4  # frames apart: a region's change of size over one frame is close to 
 
 
 def mover_depths(
-    clip: DepthClip, options: MoverOptions, curve: CurveOptions, course: CourseOptions
+    clip: DepthClip,
+    labels: MutableMapping[int, Tensor],
+    options: MoverOptions,
+    curve: CurveOptions,
+    course: CourseOptions,
 ) -> list[dict[int, float]]:
-    """For each frame the log depth of its moving regions by label, see `find_movers`."""
+    """For each frame the log depth of its moving regions by label.
 
-    @lru_cache(CACHED_FRAMES)
-    def found(k: int) -> tuple[Int[Tensor, "h w"], list[Mover]]:
-        return find_movers(k, clip.known(k), clip.mover(k), clip.hidden(k), options)
-
+    labels: takes the labels of each frame that has such regions, see `find_movers`.
+    """
     n = clip.scene.n_frames
     movers: list[Mover] = []
     places: dict[tuple[int, int], int] = {}
     for k in range(n):
-        for mover in found(k)[1]:
+        labelled, here = find_movers(k, clip.known(k), clip.mover(k), clip.hidden(k), options)
+        if here:
+            labels[k] = labelled.int()
+        for mover in here:
             places[k, mover.label] = len(movers)
             movers.append(mover)
+    labels_of = lru_cache(clip.workspace.window(CACHED_FRAMES))(lambda k: labels[k].long())
     seen = {mover.frame for mover in movers}
     links: list[Link] = [
         replace(link, a=places[i, link.a], b=places[j, link.b])
         for i, j in clip.scene.pairs.pairs.tolist()
         if abs(i - j) <= REACH and {i, j} <= seen
-        for link in link_movers(found(i)[0], found(j)[0], clip.one_flow(i, j), options)
+        for link in link_movers(labels_of(i), labels_of(j), clip.one_flow(i, j), options)
     ]
     log_depth = solve_movers(movers, links, curve)
     going = course_depths(movers, links, log_depth, clip.cameras, clip.scene.times, course)
@@ -53,11 +60,14 @@ def mover_depths(
 
 
 def placed(
-    clip: DepthClip, k: int, log_depth: dict[int, float], options: MoverOptions
+    clip: DepthClip,
+    k: int,
+    labels: MutableMapping[int, Tensor],
+    log_depth: dict[int, float],
+    options: MoverOptions,
 ) -> Float[Tensor, "h w"]:
-    """The known depth of frame k with its movers where they are."""
+    """The known depth of frame k with its movers where they are. labels: it is taken from them."""
     z = clip.known(k)
     if not log_depth:
         return z
-    labels, _ = find_movers(k, z, clip.mover(k), clip.hidden(k), options)
-    return place_movers(z, clip.prior(k), labels, log_depth, options)
+    return place_movers(z, clip.prior(k), labels.pop(k).long(), log_depth, options)

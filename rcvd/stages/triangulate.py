@@ -42,6 +42,7 @@ from rcvd.recon.refine import RefineOptions, appearance, refine_frame
 from rcvd.recon.triangulate import TriangulationOptions, triangulate_frame
 from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
+from rcvd.spool import Spool
 from rcvd.stages.depth_clip import DepthClip
 from rcvd.stages.movers import mover_depths, placed
 from rcvd.store import REPORT, Stage, Workspace, read_json
@@ -190,14 +191,17 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
 def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
     """z/: completed/ and borrowed/ with the moving regions where they are."""
     workspace, n = clip.workspace, clip.scene.n_frames
+    options = settings.movers
     depths: list[dict[int, float]] = [{} for _ in range(n)]
-    if settings.movers.enabled:
-        depths = mover_depths(clip, settings.movers, settings.curve, settings.course)
+    with workspace.scratch("movers") as folder:
+        labels = Spool(folder, clip.device)
+        if options.enabled:
+            depths = mover_depths(clip, labels, options, settings.curve, settings.course)
 
-    def place(k: int) -> None:
-        _save(workspace, f"z/{array_name(k)}", placed(clip, k, depths[k], settings.movers))
+        def place(k: int) -> None:
+            _save(workspace, f"z/{array_name(k)}", placed(clip, k, labels, depths[k], options))
 
-    workspace.each(_todo(workspace, "z", n), "movers", place)
+        workspace.each(_todo(workspace, "z", n), "movers", place)
 
 
 def _save(workspace: Workspace, name: str, values: Tensor) -> None:

@@ -1,6 +1,5 @@
 """Tracks as files and pictures: tracks.json, MOT Challenge text, identity maps, an overlay."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +117,6 @@ def write_tracks(folder: Path, scene: Scene, made: Sequence[WorldTrack]) -> None
         )
         with writing(folder / IDENTITIES / frame_name(k)) as part:
             write_png(part, ids.clamp(max=255).byte().numpy())
-
-
-def read_tracks(folder: Path) -> list[dict[str, Any]]:
-    """What `write_tracks` wrote: one dictionary a track."""
-    return json.loads((folder / TRACKS).read_text())["tracks"]
 
 
 def draw_tracks(
