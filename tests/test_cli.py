@@ -29,7 +29,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             cli.main()
-        return Done(int(stop.value.code or 0), *capsys.readouterr())
+        told = capsys.readouterr()
+        return Done(int(stop.value.code or 0), told.out, told.err)
 
     return call
 
