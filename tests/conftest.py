@@ -3,12 +3,16 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from filelock import FileLock
 
 from tests.pretend_cuda import pretended_cuda
+
+if TYPE_CHECKING:
+    from rcvd.synthetic import Sequence
 
 SMALL_FRAMES = 16
 SMALL_SIZE = (112, 192)
@@ -42,6 +46,14 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def demo_sequence() -> "Sequence":
+    """The small demo clip with its truth, in memory; not to be written to."""
+    from rcvd.synthetic import make_sequence
+
+    return make_sequence("demo", 0, SMALL_FRAMES, SMALL_SIZE)
 
 
 @pytest.fixture(scope="session")
