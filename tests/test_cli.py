@@ -63,6 +63,13 @@ def image_folder(folder: Path, n: int, size: tuple[int, int] = (64, 48)) -> Path
         (["two", "--set", "masks.backend=moton"], "did you mean 'motion'"),
         (["two", "--focal", "5", "--hfov", "60"], "give one of --focal and --hfov"),
         (["two", "--intrinsics", "1,b"], "write it as fx,fy,cx,cy"),
+        (["two", "--until", ""], "'': no such stage"),
+        (["two", "--max-memory", "8Q"], "--max-memory 8Q: write an amount"),
+        (["two", "--max-vram", "0"], "--max-vram 0: write an amount"),
+        (["two", "--flow-dir", "none"], "flow.folder: none does not exist"),
+        (["two", "--masks-dir", "none"], "masks.folder: none does not exist"),
+        (["two", "--set", "depth.weights=none"], "depth.weights: none does not exist"),
+        (["two", "--set", "masks.detector.weights=none"], "masks.detector.weights: none does not"),
     ],
 )
 def test_users_errors(
