@@ -31,8 +31,8 @@ $(MODELS)/.installed: pyproject.toml constraints.txt constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
 	grep -v '^torch==' constraints.txt | cat - constraints-models.txt > $(MODELS)/constraints.txt
 	PIP_CONSTRAINT=$(MODELS)/constraints.txt $(MODELS)/bin/python -m pip install --quiet torch torchvision
-	PIP_CONSTRAINT=$(MODELS)/constraints.txt $(MODELS)/bin/python -m pip install --quiet --editable '.[dev,models]'
+	PIP_CONSTRAINT=$(MODELS)/constraints.txt $(MODELS)/bin/python -m pip install --quiet --editable '.[models,test]'
 	touch $@
 
 test-models: setup-models
-	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -q -n 2 -m models
+	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -q -n 2 -m models $$(grep -rl --include='*.py' 'mark\.models' tests)

@@ -17,8 +17,8 @@ def positive(default: Any) -> Any:
     return field(default=default, metadata={POSITIVE: True})
 
 
-def number_of_bytes(text: str) -> int:
-    """`4G`, `500M` or a plain number of bytes.
+def number_of_bytes(text: str, flag: str = "--memory") -> int:
+    """`4G`, `500M` or a plain number of bytes. flag: that gave it.
 
     Raises:
         UserError: anything else.
@@ -30,7 +30,7 @@ def number_of_bytes(text: str) -> int:
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise UserError(f"{text}: write an amount of memory as 4G or 500M")
+        raise UserError(f"{flag} {text}: write an amount of memory as 4G or 500M")
     return int(value * factor)
 
 

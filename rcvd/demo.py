@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.arrays import read_npz
 from rcvd.errors import UserError
 from rcvd.evaluation.consistency import flicker
 from rcvd.evaluation.depth import one_scale_abs_rel
@@ -22,7 +23,7 @@ from rcvd.evaluation.trajectory import (
 )
 from rcvd.export.video import write_video
 from rcvd.scene import Scene
-from rcvd.store import writing
+from rcvd.store import PART, writing
 from rcvd.synthetic.sequence import Sequence
 from rcvd.synthetic.shots import make_sequence
 from rcvd.types import Cameras
@@ -53,16 +54,15 @@ def render_clip(folder: Path, clip: DemoClip) -> Path:
     """Write clip.mp4 and truth.npz of the demo scene unless they are there; gives the video.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or a damaged truth.npz.
     """
     video, truth = folder / "clip.mp4", folder / "truth.npz"
     wanted = json.dumps([clip.frames, *clip.size, clip.seed])
-    if video.exists() and truth.exists():
-        with np.load(truth) as made:
-            if str(made["clip"]) == wanted:
-                logger.info("%s is rendered already", video)
-                return video
-    elif folder.exists() and any(folder.iterdir()) and not video.exists():
+    if truth.exists():  # the truth is written first, so a clip without it is not ours
+        if str(read_npz(truth, ["clip"])["clip"]) == wanted and video.exists():
+            logger.info("%s is rendered already", video)
+            return video
+    elif folder.exists() and any(not p.name.startswith(PART) for p in folder.iterdir()):
         raise UserError(f"{folder} is not empty; name another folder with --out")
     logger.info("rendering %d frames of %dx%d", clip.frames, *clip.size[::-1])
     sequence = make_sequence("demo", clip.seed, clip.frames, clip.size)
@@ -96,11 +96,9 @@ def demo_errors(scene: Scene, truth_path: Path) -> dict[str, Any]:
     the prior's, this brought to the scale of the cameras by one factor for the sequence. NaN where
     there is no such figure: two frames, or cameras that stand still, cannot be aligned.
     """
-    with np.load(truth_path) as truth:
-        z = torch.from_numpy(truth["z"])
-        moving = torch.from_numpy(truth["moving"])
-        poses = torch.from_numpy(truth["world_from_cam"])
-        focal = float(truth["intrinsics"][:, 0].mean())
+    truth = read_npz(truth_path, ["z", "moving", "world_from_cam", "intrinsics"])
+    z, moving, poses = (torch.from_numpy(truth[name]) for name in ("z", "moving", "world_from_cam"))
+    focal = float(truth["intrinsics"][:, 0].mean())
     frames = range(scene.n_frames)
     cameras = scene.cameras
     estimated = torch.stack([scene.depth(k)[0] for k in frames])

@@ -16,4 +16,4 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     names = list(known)
     near = get_close_matches(name, names, n=1)
     advice = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-    return UserError(f"{name}: no such {kind}; {advice}")
+    return UserError(f"{name or repr(name)}: no such {kind}; {advice}")

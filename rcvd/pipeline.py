@@ -1,5 +1,6 @@
 """The pipeline on one screen: settings, stages in order, and the run."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from rcvd.leftovers import free
 from rcvd.licences import UsedModel, refuse_non_commercial, used_model
 from rcvd.optional import opencv_packages
 from rcvd.plan import Plan, check_disk, clip_of, make_plan
-from rcvd.recipe import key_of
+from rcvd.recipe import key_of, refuse_missing
 from rcvd.running import recipe_for, refusals, run_stage
 from rcvd.scene import Scene
 from rcvd.stages.depth import STAGE as DEPTH
@@ -76,9 +77,9 @@ class Settings:
     keep: Literal["all", "results"] = "all"
 
     def __post_init__(self) -> None:
-        for amount in (self.max_memory, self.max_vram):
-            if amount is not None and not number_of_bytes(amount):
-                raise UserError(f"{amount}: write an amount of memory as 4G or 500M")
+        for flag, amount in (("--max-memory", self.max_memory), ("--max-vram", self.max_vram)):
+            if amount is not None and not number_of_bytes(amount, flag):
+                raise UserError(f"{flag} {amount}: write an amount of memory as 4G or 500M")
         if not 0 <= self.threads <= MOST_THREADS:
             raise UserError(f"threads {self.threads}: give 0 (torch decides) to {MOST_THREADS}")
         if not 0 <= self.seed < 2**32:
@@ -149,6 +150,8 @@ def run(
     with refusals(out):
         plan = plan_run(settings, stages)
         check_disk(plan, out)
+        for stage in stages:  # before hours of work for the stages ahead of it
+            refuse_missing(dataclasses.asdict(getattr(settings, stage.name)), stage.name)
         _bring_up_to_date(replace(store, window_share=plan.share), settings, stages, until)
     return Scene.load(out)
 

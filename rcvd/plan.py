@@ -177,7 +177,7 @@ def _what_helps(clip: Clip, stages: Sequence[str], limit: int, at_once: int) -> 
         [
             (f"--max-frames {n}", replace(clip, frames=n), at_once)
             for n in (round(clip.frames * part) for part in LESS)
-            if n >= 2
+            if 2 <= n < clip.frames
         ],
     ]
     helps: dict[str, str] = {}

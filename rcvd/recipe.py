@@ -19,10 +19,17 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def refuse_missing(settings: Any, name: str = "") -> None:
+    """Raises UserError where a file or folder of the settings does not exist. name: of these."""
+    if isinstance(settings, Path) and not settings.exists():
+        raise UserError(f"{name}: {settings} does not exist")
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            refuse_missing(value, f"{name}.{key}" if name else key)
+
+
 def _recipe_value(value: Any) -> Any:
     if isinstance(value, Path):
-        if not value.exists():
-            raise UserError(f"{value} does not exist")
         return {"content": content_hash(value)}
     if isinstance(value, dict):
         return {key: _recipe_value(item) for key, item in value.items()}
@@ -42,6 +49,7 @@ def recipe_of(
     Raises:
         UserError: a file or folder of the settings does not exist.
     """
+    refuse_missing(settings)
     recipe = {
         "version": stage_version,
         "settings": _recipe_value(settings),

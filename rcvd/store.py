@@ -81,7 +81,7 @@ class Store:
         if not path.exists():
             return {}
         content = read_json(path)
-        if not isinstance(content, dict) or not content.keys() >= {"key", "done", "recipe"}:
+        if not content.keys() >= {"key", "done", "recipe"}:
             raise UserError(
                 f"{path} cannot be read (no manifest); delete its folder to have it made again"
             )
@@ -228,15 +228,18 @@ def write_json(path: Path, content: Any) -> None:
         part.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON of ours.
+def read_json(path: Path) -> dict[str, Any]:
+    """Values by name, from JSON of ours.
 
     Raises:
         UserError: missing or damaged; the text names the file.
     """
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("no names in it")
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); delete its folder to have it made again"
         ) from error
+    return content

@@ -1,7 +1,6 @@
 """Many clips: found, named, kept apart, tried again; the same scenes as one by one."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from rcvd.errors import UserError
 from rcvd.export.video import write_video
 from rcvd.reproduce import compare_folders
 from rcvd.synthetic import make_sequence
+from tests.dying import die_as_told
 
 TINY = (72, 120)
 DEADLINE = 300.0
@@ -77,32 +77,21 @@ def test_amounts_of_memory() -> None:
             number_of_bytes(text)
 
 
-def die_twice(job: Job) -> Outcome:
-    """Stands in for a reconstruction whose process is killed at the first two attempts."""
-    with job.video.open("a") as stream:
-        stream.write("x")
-    if job.video.stat().st_size < 3:
-        os._exit(9)
-    return Outcome(job.out.name, "done")
-
-
 def test_a_clip_whose_process_died_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "reconstruct_one", die_twice)
+    monkeypatch.setattr(batch, "reconstruct_one", die_as_told)
     clips = [tmp_path / "a", tmp_path / "b"]
-    for clip in clips:
-        clip.touch()
+    jobs = jobs_of(clips, tmp_path / "out")
+    clips[0].write_text("2")
+    clips[1].write_text("1")
     heard: list[Outcome] = []
-    outcomes = run_batch(
-        jobs_of(clips, tmp_path / "out"), Resources(jobs=2, attempts=3), report=heard.append
-    )
-    assert [(one.state, one.attempts) for one in outcomes] == [("done", 3), ("done", 3)]
+    outcomes = run_batch(jobs, Resources(jobs=2, attempts=3), report=heard.append)
+    assert [(one.state, one.attempts) for one in outcomes] == [("done", 3), ("done", 2)]
     assert len(heard) == 2
-    for clip in clips:
-        clip.write_text("")
-    died = run_batch(jobs_of(clips, tmp_path / "out"), Resources(attempts=2))
-    assert [(one.state, one.attempts) for one in died] == [("died", 2), ("died", 2)]
+    clips[0].write_text("2")
+    died = run_batch(jobs, Resources(attempts=2))
+    assert [(one.state, one.attempts) for one in died] == [("died", 2), ("done", 1)]
     assert "its process died 2 times" in died[0].message
 
 

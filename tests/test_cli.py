@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,9 +14,25 @@ from rcvd import cli
 from rcvd.errors import UserError
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from rcvd.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """What the command does with these arguments, in this process: to start one takes seconds."""
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["rcvd", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        told = capsys.readouterr()
+        return Done(int(stop.value.code or 0), told.out, told.err)
+
+    return call
 
 
 def image_folder(folder: Path, n: int, size: tuple[int, int] = (64, 48)) -> Path:
@@ -45,6 +63,13 @@ def image_folder(folder: Path, n: int, size: tuple[int, int] = (64, 48)) -> Path
         (["two", "--set", "masks.backend=moton"], "did you mean 'motion'"),
         (["two", "--focal", "5", "--hfov", "60"], "give one of --focal and --hfov"),
         (["two", "--intrinsics", "1,b"], "write it as fx,fy,cx,cy"),
+        (["two", "--until", ""], "'': no such stage"),
+        (["two", "--max-memory", "8Q"], "--max-memory 8Q: write an amount"),
+        (["two", "--max-vram", "0"], "--max-vram 0: write an amount"),
+        (["two", "--flow-dir", "none"], "flow.folder: none does not exist"),
+        (["two", "--masks-dir", "none"], "masks.folder: none does not exist"),
+        (["two", "--set", "depth.weights=none"], "depth.weights: none does not exist"),
+        (["two", "--set", "masks.detector.weights=none"], "masks.detector.weights: none does not"),
     ],
 )
 def test_users_errors(
@@ -90,7 +115,10 @@ def test_the_demo_refuses_before_it_renders(
 
 
 def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    result = run("reconstruct", str(tmp_path / "none.mp4"), "--out", str(tmp_path / "scene"))
+    """In a process of its own, as a shell starts it."""
+    command = [sys.executable, "-c", "from rcvd.cli import main; main()", "reconstruct"]
+    command += [str(tmp_path / "none.mp4"), "--out", str(tmp_path / "scene")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stderr.count("error:") == 1
@@ -99,25 +127,25 @@ def test_an_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--screenshot", "--rerun"])
 def test_an_output_that_cannot_be_made_is_one_line(
-    flag: str, demo_scene: Path, tmp_path: Path
+    flag: str, demo_scene: Path, tmp_path: Path, run: Callable[..., Done]
 ) -> None:
     (tmp_path / "file").write_text("x")
-    result = run("view", str(demo_scene), flag, str(tmp_path / "file" / "out.png"))
+    result = run("view", demo_scene, flag, tmp_path / "file" / "out.png")
     assert result.returncode == 2
     assert "cannot open or write" in result.stderr
     assert "Traceback" not in result.stderr
-    assert run("export", str(demo_scene), "--to", "tum", "--out", "/dev/null/x").returncode == 2
+    assert run("export", demo_scene, "--to", "tum", "--out", "/dev/null/x").returncode == 2
 
 
-def test_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+def test_foreign_folder_is_left_alone(tmp_path: Path, run: Callable[..., Done]) -> None:
     video = image_folder(tmp_path / "two", 2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photo.jpg").write_text("x")
-    result = run("reconstruct", str(video), "--out", str(tmp_path / "mine"))
+    result = run("reconstruct", video, "--out", tmp_path / "mine")
     assert result.returncode == 2
     assert "was not made by rcvd" in result.stderr
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["photo.jpg"]
-    assert run("status", str(tmp_path / "mine")).returncode == 2
+    assert run("status", tmp_path / "mine").returncode == 2
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -133,13 +161,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout == "[]\n"
 
 
-def test_config_prints_what_would_be_used() -> None:
+def test_config_prints_what_would_be_used(run: Callable[..., Done]) -> None:
     result = run("config", "--set", "frames.max_side=256")
     assert result.returncode == 0
     assert "max_side: 256" in result.stdout
 
 
-def test_help_begins_with_the_main_verb() -> None:
+def test_help_begins_with_the_main_verb(run: Callable[..., Done]) -> None:
     output = run("--help").stdout
     verbs = ("reconstruct", "view", "check", "export", "demo", "status", "evaluate", "recognize")
     places = [output.index(f"│ {verb} ") for verb in verbs]

@@ -79,7 +79,7 @@ def test_the_flow_stage_goes_on_with_smaller_batches(
 def test_a_stage_without_batches_says_what_to_do(
     demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rcvd.stages.depth._save", full)
+    monkeypatch.setattr("rcvd.stages.depth.save_array", full)
     with pytest.raises(UserError, match="depth: the GPU's memory is too small"):
         rcvd.reconstruct(demo_folder / "clip.mp4", tmp_path / "s", until="depth", device="cpu")
     assert (tmp_path / "s" / "run" / "flow" / "pairs.txt").exists()

@@ -13,7 +13,7 @@ from rcvd import running
 from rcvd.errors import UserError
 from rcvd.recipe import changes
 from rcvd.running import run_stage
-from rcvd.store import Stage, Store, Workspace, writing
+from rcvd.store import Stage, Store, Workspace, read_json, writing
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,12 @@ def test_damaged_manifest_is_named(store: Store) -> None:
     (store.folder("a") / "stage.json").write_text("{")
     with pytest.raises(UserError, match=r"stage\.json cannot be read"):
         store.done("a")
+
+
+def test_json_without_names_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"report\.json cannot be read \(no names in it\)"):
+        read_json(tmp_path / "report.json")
 
 
 def test_writing_replaces_only_on_success(tmp_path: Path) -> None:

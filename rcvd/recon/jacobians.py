@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rcvd.geometry.camera import stretching
 from rcvd.geometry.pose import skew
 from rcvd.recon.residuals import PairGeometry, Sight
 from rcvd.recon.state import State
@@ -78,7 +79,7 @@ def _by_point(
     if not bool(k1 != 0):
         return pixel, (pixel, None, -pixel * x), (None, pixel, -pixel * y)
     bend = 2 * k1 * pixel
-    bent = pixel * (1 + k1 * (x * x + y * y))
+    bent = pixel * stretching(x, y, k1)
     xx, xy, yy = bent + bend * x * x, bend * x * y, bent + bend * y * y
     return bent, (xx, xy, -(xx * x + xy * y)), (xy, yy, -(xy * x + yy * y))
 

@@ -20,6 +20,7 @@ from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.levenberg import Stop
 from rcvd.recon.options import Lens
 from rcvd.recon.placing import place
+from rcvd.recon.residuals import MEDIAN_LENGTH
 from rcvd.recon.schedule import NO_GRID, Setting, camera_noise
 from rcvd.recon.spans import between
 from rcvd.recon.state import Data, State
@@ -40,7 +41,7 @@ def key_frames(data: Data, state: State) -> Int[Tensor, "k"]:
     distance = figures.residuals.distance[data.confidence > 0]
     if not len(distance):
         return every
-    error = distance.median() / 1.1774  # the median of a 2-D normal's length is 1.1774 sigma
+    error = distance.median() / MEDIAN_LENGTH
     information = figures.depth_information
     seen = torch.where(information > 0, information, torch.nan)
     sigma = error / seen.nanmedian(1).values.nan_to_num().clamp(min=1e-12).sqrt()

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, pad
 
 from rcvd.amounts import positive
-from rcvd.geometry.camera import pixel_centres
+from rcvd.geometry.camera import pixel_centres, stretching
 from rcvd.geometry.views import frames_from_frames, view_rays
 from rcvd.types import Cameras
 
@@ -138,7 +138,7 @@ class _Matcher:
         inverse = depth.clamp(min=1e-3).reciprocal_()
         x, y = x.mul_(inverse), y.mul_(inverse)
         if self.distorts:
-            bend = 1 + self.k1 * (x * x + y * y)
+            bend = stretching(x, y, self.k1)
             x, y = (
                 x * bend * self.scale[0] + self.shift[0],
                 y * bend * self.scale[1] + self.shift[1],

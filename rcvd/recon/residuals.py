@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rcvd.abreast import in_order
-from rcvd.geometry.camera import shrinking
+from rcvd.geometry.camera import shrinking, stretching
 from rcvd.geometry.pose import j_from_i
 from rcvd.recon.state import Data, State, prior_i, prior_j
 
+MEDIAN_LENGTH = 1.1774  # of a 2-D normal, in its sigma
 MIN_DEPTH_SHARE = 0.02  # a point nearer to camera j than this share of its depth counts as behind
 
 
@@ -105,8 +106,7 @@ def residuals_of(data: Data, state: State, g: PairGeometry) -> PairResiduals:
     """The residuals where the points lie so."""
     factor = g.focal_j
     if bool(state.k1 != 0):
-        x, y = g.xy.unbind(1)
-        factor = factor * (1 + state.k1 * (x * x + y * y))
+        factor = factor * stretching(*g.xy.unbind(1), state.k1)
     uv = g.xy * factor[:, None] - data.xy_j
     return PairResiduals(uv, g.z.log() - prior_j(data, state), g.in_front)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rcvd.recon.residuals import pair_residuals, prior_residuals
+from rcvd.recon.residuals import MEDIAN_LENGTH, pair_residuals, prior_residuals
 from rcvd.recon.state import Data, State
 from rcvd.recon.sums import sum_rows
 
@@ -49,4 +49,4 @@ def _astray(data: Data, state: State, first: Bool[Tensor, "t s"]) -> Bool[Tensor
 def _pair_sigma(distance: Float[Tensor, "p s"], use: Bool[Tensor, "p s"]) -> Float[Tensor, "p"]:
     """Robust standard deviation of a pair's residual along one axis, px."""
     median = torch.where(use, distance, torch.nan).nanmedian(1).values.nan_to_num()
-    return (median / 1.1774).clamp(min=FLOOR)  # the median of a 2-D normal's length is 1.1774 sigma
+    return (median / MEDIAN_LENGTH).clamp(min=FLOOR)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rcvd.depth.model import DEPTH_MODELS, load_depth
 from rcvd.depth.predict import predicted
 from rcvd.errors import unknown
-from rcvd.items import array_name, write_array
+from rcvd.items import array_name
 from rcvd.scene import Scene
 from rcvd.stages.bring_your_own import Sizes, read_depth_file
+from rcvd.stages.saving import frames_to_do, save_array
 from rcvd.store import Stage, Workspace, write_json
 
 logger = logging.getLogger(__name__)
@@ -40,8 +39,7 @@ class DepthSettings:
 
 def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
     scene = Scene(workspace.store.root)
-    todo = workspace.missing(array_name(k) for k in range(scene.n_frames))
-    frames = [int(Path(name).stem) for name in todo]
+    frames = frames_to_do(workspace, scene.n_frames)
     if settings.folder is not None:
         prior = {
             "backend": "files",
@@ -51,7 +49,7 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
         }
         sizes = Sizes(scene.size, scene.source_size)
         for k in workspace.track(frames, "depth"):
-            _save(workspace, k, read_depth_file(settings.folder, k, sizes))
+            save_array(workspace, array_name(k), read_depth_file(settings.folder, k, sizes))
     else:
         model = load_depth(settings.backend, workspace.store.device, settings.weights, settings.hub)
         prior = {
@@ -62,17 +60,12 @@ def run(workspace: Workspace, settings: DepthSettings) -> dict[str, Any]:
         }
         with workspace.store.progress("depth", len(frames)) as advance:
             for k, z in predicted(model, scene.rgb, frames, workspace.store.device):
-                _save(workspace, k, z)
+                save_array(workspace, array_name(k), z)
                 advance(1)
     logger.info("depth prior: %s", prior["backend"])
     write_json(workspace.folder / PRIOR, prior)
     weights = None if settings.weights is None else str(settings.weights)
     return {"frames": scene.n_frames, "weights": weights, "hub": settings.hub, **prior}
-
-
-def _save(workspace: Workspace, k: int, z: torch.Tensor) -> None:
-    with workspace.writing(array_name(k)) as part:
-        write_array(part, z)
 
 
 STAGE = Stage("depth", ("frames",), run)

@@ -44,8 +44,8 @@ WITNESSES = (1, 2, 4, 8)  # distances of the frames that must confirm a point, b
 class ExportSettings:
     """scale: what solver units are multiplied by; None makes the median z of frame 0 equal to 1
     (metric depth keeps its metres). scale_from: a known length instead, as in `--scale-from`.
-    full_resolution: also write full/, depth at the video's own
-    size. fuse: which pixels become points.
+    full_resolution: also write full/, depth at the video's own size. fuse: which pixels become
+    points.
     """
 
     scale: float | None = positive(None)

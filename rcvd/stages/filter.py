@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +11,10 @@ from torch import Tensor
 
 from rcvd.export.cameras import read_cameras
 from rcvd.flow.chain import FlowOf, batched, compose, single, stacked
-from rcvd.items import array_name, read_array, read_flow, write_array
+from rcvd.items import array_name, read_array, read_flow
 from rcvd.recon.filter import FilterOptions, filter_frame
 from rcvd.scene import Scene
+from rcvd.stages.saving import frames_to_do, save_array
 from rcvd.store import Stage, Workspace
 from rcvd.types import Flow
 
@@ -66,8 +66,6 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
     z_of = lru_cache(workspace.window(2 * settings.options.radius + 2))(load_z)
     flows = lru_cache(workspace.window(CACHED_FLOWS))
     flow_of = flows(lambda i, j: read_flow(flow_folder, i, j).to(device))
-    names = [array_name(k) for k in range(scene.n_frames)]
-    todo = [int(Path(name).stem) for name in workspace.missing(f"z/{name}" for name in names)]
 
     def one(k: int) -> None:
         z = z_of(k)
@@ -78,16 +76,11 @@ def run(workspace: Workspace, settings: FilterSettings) -> dict[str, Any]:
             result = filter_frame(z, around, k, neighbours, flow, cameras, settings.options)
             z = result.z
             confidence = confidence * result.confidence(settings.confidence_sigma)
-        _save(workspace, f"confidence/{array_name(k)}", confidence)
-        _save(workspace, f"z/{array_name(k)}", z)
+        save_array(workspace, f"confidence/{array_name(k)}", confidence)
+        save_array(workspace, f"z/{array_name(k)}", z)
 
-    workspace.each(todo, "filter", one)
+    workspace.each(frames_to_do(workspace, scene.n_frames, "z"), "filter", one)
     return {"frames": scene.n_frames, "enabled": settings.enabled}
-
-
-def _save(workspace: Workspace, name: str, values: Tensor) -> None:
-    with workspace.writing(name) as part:
-        write_array(part, values)
 
 
 STAGE = Stage("filter", ("frames", "flow", "finetune", "triangulate"), run, version=3)

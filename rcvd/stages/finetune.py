@@ -20,7 +20,7 @@ from rcvd.depth.model import DepthModel, load_depth
 from rcvd.depth.predict import predicted
 from rcvd.export.cameras import read_cameras, write_cameras
 from rcvd.flow.chain import stacked
-from rcvd.items import array_name, frame_name, read_mask, write_array
+from rcvd.items import array_name, frame_name, read_mask
 from rcvd.recon.deform import deformed_depth
 from rcvd.recon.finetune import finetune
 from rcvd.recon.finetune_loss import FinetuneFrames, FinetuneOptions
@@ -29,6 +29,7 @@ from rcvd.recon.verdict import SOLVED
 from rcvd.scene import Scene
 from rcvd.spool import Spool
 from rcvd.stages.depth import DepthSettings
+from rcvd.stages.saving import save_array
 from rcvd.stages.solving import ClipSolver, DepthOf, PosesSettings, Solved, link_file
 from rcvd.stages.triangulate import targets_by_frame
 from rcvd.store import REPORT, Stage, Workspace, read_json, write_json
@@ -227,8 +228,7 @@ def _write(workspace: Workspace, scene: Scene, current: _Current) -> None:
     for k in range(scene.n_frames):
         name = f"masks/{frame_name(k)}"
         link_file(workspace, poses / name, name, read_mask)
-        with workspace.writing(f"z/{array_name(k)}") as part:
-            write_array(part, current.z(k))
+        save_array(workspace, f"z/{array_name(k)}", current.z(k))
 
 
 STAGE = Stage(

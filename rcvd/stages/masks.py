@@ -22,7 +22,6 @@ from rcvd.items import (
     read_instances,
     read_pairs,
     write_instances,
-    write_mask,
 )
 from rcvd.masks.detector import DetectorOptions
 from rcvd.masks.instances import regions_as_instances
@@ -31,6 +30,7 @@ from rcvd.masks.tracks import tracked
 from rcvd.scene import Scene
 from rcvd.spool import Spool
 from rcvd.stages.bring_your_own import Sizes, read_mask_file
+from rcvd.stages.saving import save_mask
 from rcvd.store import Stage, Workspace
 from rcvd.types import Instances
 
@@ -76,8 +76,7 @@ def run(workspace: Workspace, settings: MasksSettings) -> dict[str, Any]:
     share, movers = 0.0, set()
     with workspace.store.progress("masks", scene.n_frames) as advance:
         for k, (moving, found) in enumerate(results):
-            with workspace.writing(frame_name(k)) as part:
-                write_mask(part, moving)
+            save_mask(workspace, frame_name(k), moving)
             with workspace.writing(f"instances/{instances_name(k)}") as part:
                 write_instances(part, found)
             share += float(moving.float().mean()) / scene.n_frames

@@ -23,12 +23,12 @@ from rcvd.items import (
     read_instances,
     read_mask,
     write_instances,
-    write_mask,
 )
 from rcvd.masks.instances import with_class
 from rcvd.masks.refine import refine_moving
 from rcvd.scene import Scene
 from rcvd.spool import Spool
+from rcvd.stages.saving import save_mask
 from rcvd.stages.solving import ClipSolver, DepthOf, MaskOf, PosesSettings, Solved, link_file
 from rcvd.store import Stage, Workspace, write_json
 from rcvd.types import Instances
@@ -94,8 +94,7 @@ def _refine(solver: ClipSolver, solved: Solved, z_of: DepthOf, first_of: MaskOf)
         )
         for k, (moving, instances) in enumerate(refined):
             changed += float((moving != first_of(k)).float().mean()) / scene.n_frames
-            with workspace.writing(f"masks/{frame_name(k)}") as part:
-                write_mask(part, moving)
+            save_mask(workspace, f"masks/{frame_name(k)}", moving)
             with workspace.writing(f"instances/{instances_name(k)}") as part:
                 write_instances(part, instances)
     return 100 * changed

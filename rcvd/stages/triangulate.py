@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,7 @@ from rcvd.items import (
     read_array,
     read_instances,
     read_pairs,
-    write_array,
     write_instances,
-    write_mask,
 )
 from rcvd.masks.instances import with_moving
 from rcvd.recon.borrow import Borrowed, BorrowOptions, borrow_depth, lenders
@@ -45,6 +42,7 @@ from rcvd.scene import Scene
 from rcvd.spool import Spool
 from rcvd.stages.depth_clip import DepthClip
 from rcvd.stages.movers import mover_depths, placed
+from rcvd.stages.saving import frames_to_do, save_array, save_mask
 from rcvd.store import REPORT, Stage, Workspace, read_json
 
 logger = logging.getLogger(__name__)
@@ -84,9 +82,9 @@ def run(workspace: Workspace, settings: TriangulateSettings) -> dict[str, Any]:
         confirmed = 0.0
         for k in range(scene.n_frames):
             z = clip.prior(k)
-            _save(workspace, f"confidence/{array_name(k)}", torch.full_like(z, UNMEASURED))
+            save_array(workspace, f"confidence/{array_name(k)}", torch.full_like(z, UNMEASURED))
             _save_moving(clip, k, clip.moving(k))
-            _save(workspace, f"z/{array_name(k)}", z)
+            save_array(workspace, f"z/{array_name(k)}", z)
     return {"frames": scene.n_frames, "enabled": enabled, "confirmed_percent": confirmed}
 
 
@@ -96,11 +94,6 @@ def targets_by_frame(pairs: Iterable[Sequence[int]], n_frames: int) -> list[list
     for i, j in pairs:
         leaving[i].append(j)
     return leaving
-
-
-def _todo(workspace: Workspace, kind: str, n_frames: int) -> list[int]:
-    names = workspace.missing(f"{kind}/{array_name(k)}" for k in range(n_frames))
-    return [int(Path(name).stem) for name in names]
 
 
 def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
@@ -125,10 +118,10 @@ def _measure(clip: DepthClip, settings: TriangulateSettings) -> None:
         log_z = refine_frame(
             log_z, k, sources, clip.rgb(k), pictures, ~static, clip.cameras, settings.refine
         ).log_z
-        _save_mask(workspace, f"static/{frame_name(k)}", static)
-        _save(workspace, f"measured/{array_name(k)}", log_z)
+        save_mask(workspace, f"static/{frame_name(k)}", static)
+        save_array(workspace, f"measured/{array_name(k)}", log_z)
 
-    workspace.each(_todo(workspace, "measured", n), "triangulate", measure)
+    workspace.each(frames_to_do(workspace, n, "measured"), "triangulate", measure)
 
 
 def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
@@ -150,10 +143,10 @@ def _complete(clip: DepthClip, settings: TriangulateSettings) -> float:
             clip.prior(k), clip.measured(k), agreement, len(witnesses), ~clip.static(k),
             clip.rgb(k), settings.complete,
         )  # fmt: skip
-        _save(workspace, f"confidence/{array_name(k)}", done.confidence)
-        _save(workspace, f"completed/{array_name(k)}", done.z)
+        save_array(workspace, f"confidence/{array_name(k)}", done.confidence)
+        save_array(workspace, f"completed/{array_name(k)}", done.z)
 
-    workspace.each(_todo(workspace, "completed", n), "completing", complete)
+    workspace.each(frames_to_do(workspace, n, "completed"), "completing", complete)
     confidences = (read_array(workspace.folder / "confidence" / array_name(k)) for k in range(n))
     return round(100 * float(np.mean([(c > UNMEASURED).mean() for c in confidences])), 1)
 
@@ -182,10 +175,10 @@ def _borrow(clip: DepthClip, settings: TriangulateSettings) -> None:
         still = (confirmed(k) > 0) | (found.z > 0)
         moving = mover_pixels(clip.moving(k), still, found.hidden > 0, rgb(k), settings.pixels)
         _save_moving(clip, k, moving)
-        _save(workspace, f"hidden/{array_name(k)}", found.hidden)
-        _save(workspace, f"borrowed/{array_name(k)}", found.z)
+        save_array(workspace, f"hidden/{array_name(k)}", found.hidden)
+        save_array(workspace, f"borrowed/{array_name(k)}", found.z)
 
-    workspace.each(_todo(workspace, "borrowed", n), "borrowing", borrow)
+    workspace.each(frames_to_do(workspace, n, "borrowed"), "borrowing", borrow)
 
 
 def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
@@ -199,28 +192,18 @@ def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
             depths = mover_depths(clip, labels, options, settings.curve, settings.course)
 
         def place(k: int) -> None:
-            _save(workspace, f"z/{array_name(k)}", placed(clip, k, labels, depths[k], options))
+            save_array(workspace, f"z/{array_name(k)}", placed(clip, k, labels, depths[k], options))
 
-        workspace.each(_todo(workspace, "z", n), "movers", place)
-
-
-def _save(workspace: Workspace, name: str, values: Tensor) -> None:
-    with workspace.writing(name) as part:
-        write_array(part, values)
+        workspace.each(frames_to_do(workspace, n, "z"), "movers", place)
 
 
 def _save_moving(clip: DepthClip, k: int, moving: Tensor) -> None:
     """moving/ and instances/ of a frame."""
     name = f"instances/{instances_name(k)}"
-    _save_mask(clip.workspace, f"moving/{frame_name(k)}", moving)
+    save_mask(clip.workspace, f"moving/{frame_name(k)}", moving)
     found = read_instances(clip.workspace.input("poses") / name)
     with clip.workspace.writing(name) as part:
         write_instances(part, with_moving(found, moving.cpu()))
-
-
-def _save_mask(workspace: Workspace, name: str, values: Tensor) -> None:
-    with workspace.writing(name) as part:
-        write_mask(part, values)
 
 
 STAGE = Stage(

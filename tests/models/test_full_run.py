@@ -1,5 +1,6 @@
 """From a clip to a scene with RAFT, Mask R-CNN and a transformers depth network."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from rcvd import items, pipeline
 from rcvd.demo import DemoClip, render_clip
 from rcvd.licences import models_of_run
 from rcvd.scene import Scene
-from rcvd.store import read_json
 from rcvd.synthetic import make_sequence
 from tests.models import checkpoints
 
@@ -92,6 +92,6 @@ def test_fine_tuning_a_transformers_network(kind: str, tmp_path: Path) -> None:
     scene = Scene.load(pipeline.run(settings, tmp_path / "scene", until="finetune").root)
     report = scene.report("finetune")
     assert report["tried"] == 1
-    rounds = read_json(scene.folder("finetune") / "rounds.json")
+    rounds = json.loads((scene.folder("finetune") / "rounds.json").read_text())
     before, after = rounds[0]["held_out"]
     assert 0 < after <= before

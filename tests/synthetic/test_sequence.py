@@ -13,8 +13,8 @@ SIZE = (112, 192)
 
 
 @pytest.fixture(scope="module")
-def seq() -> Sequence:
-    return make_sequence("demo", 0, 16, SIZE)
+def seq(demo_sequence: Sequence) -> Sequence:
+    return demo_sequence
 
 
 def induced(seq: Sequence, i: int, j: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,18 +24,13 @@ from rcvd.recognition.track.world_tracks import (
     world_point,
 )
 from rcvd.synthetic.sequence import Sequence
-from rcvd.synthetic.shots import make_sequence
 
 SPEED = 1.1  # m/s of the figure of the demo clip
 
 
-@pytest.fixture(scope="module")
-def walk() -> Sequence:
-    return make_sequence("demo", 0, 16, (112, 192))
-
-
-def test_the_figure_keeps_its_number_and_its_speed_is_right(walk: Sequence) -> None:
+def test_the_figure_keeps_its_number_and_its_speed_is_right(demo_sequence: Sequence) -> None:
     """Exact masks and depth: what tracking adds to them."""
+    walk = demo_sequence
 
     def instances_of(k: int):
         return regions_as_instances(walk.moving[k], None, "moves", 30)

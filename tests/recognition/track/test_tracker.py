@@ -24,7 +24,7 @@ from rcvd.recognition.track.siamfc_train import SiamOptions, train_siamfc
 from rcvd.recognition.track.siamfc_weights import load_siamfc, save_siamfc
 from rcvd.recognition.track.tracker import Tracker, follow
 from rcvd.recognition.track.world_tracks import is_whole
-from rcvd.synthetic.shots import make_sequence
+from rcvd.synthetic.sequence import Sequence
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,10 @@ def test_sprites_of_another_seed_are_followed(trained: SiamFC) -> None:
     assert 0.6 < means.mean() < 1.0
 
 
-def test_the_demo_clips_walker_is_followed_without_masks(trained: SiamFC) -> None:
-    walk = make_sequence("demo", 0, 16, (112, 192))
+def test_the_demo_clips_walker_is_followed_without_masks(
+    trained: SiamFC, demo_sequence: Sequence
+) -> None:
+    walk = demo_sequence
     inner = [k for k in range(16) if is_whole(walk.moving[k]) and bool(walk.moving[k].any())]
     frames = range(inner[0], inner[-1] + 1)
     truth = torch.stack([mask_box(walk.moving[k]) for k in frames])
