@@ -173,9 +173,9 @@ def demo(
 
     layers = {"device": device}, parse_overrides(overrides or [])
     settings = pipeline.make_settings(out / "clip.mp4", preset, *layers)
-    settings = pipeline.decided_models(settings)
     clip = DemoClip(frames, _size(size), seed)
     working_size(clip.size, settings.frames.max_side)
+    settings = pipeline.decided_models(settings)
     render_clip(out, clip)  # what can be refused has been by now
     scene = pipeline.run(settings, out / "scene", progress=progress_bar)
     errors = demo_errors(scene, out / "truth.npz")
