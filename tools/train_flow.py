@@ -38,6 +38,7 @@ def parsed() -> argparse.Namespace:
 
 
 def train(options: argparse.Namespace) -> None:
+    plan = command.plan_of(options)  # before anything is rendered: its flags may be wrong
     device = command.device_of(options)
     observer = flow_observer(options.real, device)
     truth = command.held_out(options, HELD_OUT_FRAMES, true_pairs, device)
@@ -46,7 +47,7 @@ def train(options: argparse.Namespace) -> None:
     network = FlowNetwork().to(device)
     command.started(network, options)
     scenes = command.training_scenes(options, device)
-    supply = Supply(scenes, true_pairs, command.plan_of(options), device, options.seed)
+    supply = Supply(scenes, true_pairs, plan, device, options.seed)
     task = FlowTask(network, supply, truth, device, observer)
     schedule = command.schedule_of(options, warm_up=200, weight_decay=1e-5)
     done = Run(task, schedule, options.out).train()
