@@ -106,7 +106,8 @@ def residuals_of(data: Data, state: State, g: PairGeometry) -> PairResiduals:
     """The residuals where the points lie so."""
     factor = g.focal_j
     if bool(state.k1 != 0):
-        factor = factor * stretching(*g.xy.unbind(1), state.k1)
+        x, y = g.xy.unbind(1)
+        factor = factor * stretching(x, y, state.k1)
     uv = g.xy * factor[:, None] - data.xy_j
     return PairResiduals(uv, g.z.log() - prior_j(data, state), g.in_front)
 
