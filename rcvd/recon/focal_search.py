@@ -69,7 +69,9 @@ def _left(
     k1: float,
 ) -> float:
     """Median residual, px, of the first cameras' static points in frames some way apart."""
-    quick = replace(options.initial, max_points=POINTS, iterations=ITERATIONS)
+    quick = replace(
+        options.initial, max_points=POINTS, iterations=ITERATIONS, widths=options.initial.widths[:1]
+    )
     first = first_state(matches, focal, lens.centre, lens.aspect, quick, PRECISION, neighbours, k1)
     structure = structure_of(matches.pairs, matches.n_frames)
     data = prepare(matches, lens.centre, lens.aspect, (1, 1), PRECISION, structure)
