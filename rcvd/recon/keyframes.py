@@ -16,10 +16,10 @@ from torch import Tensor
 
 from rcvd.recon.diagnostics import pair_figures
 from rcvd.recon.fronts import structure_of
-from rcvd.recon.initialise import InitialOptions
 from rcvd.recon.levenberg import Stop
 from rcvd.recon.options import Lens
 from rcvd.recon.placing import place
+from rcvd.recon.resection import InitialOptions
 from rcvd.recon.residuals import MEDIAN_LENGTH
 from rcvd.recon.schedule import NO_GRID, Setting, camera_noise
 from rcvd.recon.spans import between

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rcvd.amounts import positive
 from rcvd.errors import UserError
-from rcvd.recon.initialise import InitialOptions
+from rcvd.recon.resection import InitialOptions
 from rcvd.recon.verdict import VerdictOptions
 
 MOST_VERTICES = 400

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from rcvd.geometry.camera import undistort
 from rcvd.geometry.pose import invert, transform_points
-from rcvd.recon.initialise import InitialOptions, camera_matrix, resect
 from rcvd.recon.options import Lens
+from rcvd.recon.resection import InitialOptions, camera_matrix, resect
 from rcvd.recon.residuals import source_rays
 from rcvd.recon.state import Data, State
 

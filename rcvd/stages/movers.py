@@ -5,7 +5,7 @@ from collections.abc import MutableMapping
 from dataclasses import replace
 from functools import lru_cache
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rcvd.recon.mover_course import CourseOptions, course_depths
@@ -62,12 +62,12 @@ def mover_depths(
 def placed(
     clip: DepthClip,
     k: int,
-    labels: MutableMapping[int, Tensor],
+    labels: Int[Tensor, "h w"] | None,
     log_depth: dict[int, float],
     options: MoverOptions,
 ) -> Float[Tensor, "h w"]:
-    """The known depth of frame k with its movers where they are. labels: it is taken from them."""
+    """The known depth of frame k with its movers where they are. labels: None if there are none."""
     z = clip.known(k)
-    if not log_depth:
+    if labels is None:
         return z
-    return place_movers(z, clip.prior(k), labels.pop(k).long(), log_depth, options)
+    return place_movers(z, clip.prior(k), labels.long(), log_depth, options)

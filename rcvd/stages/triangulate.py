@@ -192,7 +192,8 @@ def _place_movers(clip: DepthClip, settings: TriangulateSettings) -> None:
             depths = mover_depths(clip, labels, options, settings.curve, settings.course)
 
         def place(k: int) -> None:
-            save_array(workspace, f"z/{array_name(k)}", placed(clip, k, labels, depths[k], options))
+            z = placed(clip, k, labels.pop(k, None), depths[k], options)
+            save_array(workspace, f"z/{array_name(k)}", z)
 
         workspace.each(frames_to_do(workspace, n, "z"), "movers", place)
 

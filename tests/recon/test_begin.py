@@ -13,11 +13,12 @@ from rcvd.geometry.pose import invert, se3_exp, transform_points
 from rcvd.geometry.warp import inside
 from rcvd.recon.focal_search import searched_focal
 from rcvd.recon.fronts import structure_of
-from rcvd.recon.initialise import InitialOptions, first_state
+from rcvd.recon.initialise import first_state
 from rcvd.recon.joints import broken_links, doubtful_links, holding
 from rcvd.recon.keyframes import key_frames
 from rcvd.recon.options import Lens, lens_of
 from rcvd.recon.planar import planar_frames
+from rcvd.recon.resection import InitialOptions, camera_matrix, resect
 from rcvd.recon.restart import restart
 from rcvd.recon.schedule import Setting, depths
 from rcvd.recon.solver import solve
@@ -67,6 +68,32 @@ def test_a_large_mover_without_a_mask_is_voted_out() -> None:
     solution = solve(moving.matches, OPTIONS)
     assert ate(solution, moving) < 0.01
     assert abs(focal_error(solution, moving)) < 0.03
+
+
+def test_a_resection_is_not_taken_in_by_what_another_camera_half_explains() -> None:
+    """Movers that follow the camera stand still for a camera that the background allows nearly."""
+    g = torch.Generator().manual_seed(0)
+    k = torch.tensor([250.0, 250, 192, 112], dtype=torch.float64)
+    xy = torch.rand(300, 2, dtype=torch.float64, generator=g) * torch.tensor([384.0, 224])
+    z = 2.2 + 0.9 * torch.rand(300, 1, dtype=torch.float64, generator=g)
+    moves = torch.arange(300) < 90
+    z[moves] = 0.9
+    world = rays(xy, k) * z
+
+    def seen(x: float, turn: float) -> tuple[torch.Tensor, torch.Tensor]:
+        pose = se3_exp(torch.tensor([x, 0, 0, 0, turn, 0], dtype=torch.float64))
+        return pose, project(transform_points(invert(pose), world), k)
+
+    true, pixels = seen(0.01, 0.03)
+    _, other = seen(0.06, 0.03 - 0.05 / 2.6)
+    assert (other - pixels)[~moves].norm(dim=1).median() < 1.0
+    pixels = torch.where(moves[:, None], other, pixels)
+    pixels = pixels + 0.15 * torch.randn(300, 2, dtype=torch.float64, generator=g)
+    camera = camera_matrix(250.0, (192.0, 112.0), 1.0)
+    for widths, right in (((1.0, 0.5), True), ((1.0,), False)):
+        found = resect(world, pixels, camera, InitialOptions(widths=widths))
+        assert found is not None
+        assert bool((found - true)[:3, 3].norm() < 0.01) == right
 
 
 @pytest.mark.parametrize("hfov", [42.0, 60.0, 80.0])
