@@ -45,7 +45,7 @@ def jacobians_of(
 
     rel: takes the derivatives by xi_rel; None where the cameras are held.
     """
-    g, radius2, (root_uv, root_z) = seen.geometry, seen.points.radius2, roots
+    g, (root_uv, root_z) = seen.geometry, roots
     pixel = g.focal_j * root_uv / g.z
     bent, *rows = _by_point(g, pixel, state.k1)
     rows = (*rows, (None, None, root_z / g.z))
@@ -58,17 +58,15 @@ def jacobians_of(
     axis = g.rotation[:, :, 2, None] * seen.points.xyz[i, 2, None]
     # a longer focal draws the ray towards the axis: d X_i = -(x, y, 0) z
     radial = torch.stack([_dot(row, axis) for row in rows], 1) - depth
-    stretch = (1 + state.k1 * radius2) / (1 + 3 * state.k1 * radius2)
-    by_k1 = None
-    if free_k1:
-        by_k1 = radial * (radius2 / (1 + 3 * state.k1 * radius2))[i, None]
-        by_k1[:, :2].addcmul_(g.moved[:, :2], (pixel * g.xy.square().sum(1))[:, None])
-    return PairJacobians(
-        depth=depth,
-        focal_i=radial * stretch[i, None] if bool(state.k1 != 0) else radial,
-        focal_j=g.moved[:, :2] * bent[:, None],
-        k1=by_k1,
-    )
+    focal_i, by_k1 = radial, None
+    if free_k1 or bool(state.k1 != 0):
+        radius2 = seen.points.radius2[i]
+        undistort = 1 / (1 + 3 * state.k1 * radius2)
+        focal_i = radial * ((1 + state.k1 * radius2) * undistort)[:, None]
+        if free_k1:
+            by_k1 = radial * (radius2 * undistort)[:, None]
+            by_k1[:, :2].addcmul_(g.moved[:, :2], (pixel * g.xy.square().sum(1))[:, None])
+    return PairJacobians(depth, focal_i, g.moved[:, :2] * bent[:, None], by_k1)
 
 
 def _by_point(
