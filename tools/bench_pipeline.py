@@ -31,6 +31,7 @@ from rcvd.scene import Scene
 from rcvd.store import Store, write_json
 from rcvd.synthetic.film import film_part
 from rcvd.synthetic.shots import SEQUENCES
+from rcvd.training.command import size_of
 
 SIZE, PART = (224, 384), 20
 Row = dict[str, Any]
@@ -53,33 +54,29 @@ def render(path: Path, frames: int) -> None:
 
 
 def record(clip: Path, path: Path, size: tuple[int, int], passes: int, held: int) -> None:
-    """A long recording of a clip: there and back so often, each frame held, at (width, height).
+    """A long recording of a clip: there and back so often, each frame held, at (height, width).
 
     The clip is cropped to the recording's shape and enlarged; 30 frames a second.
     """
     with av.open(str(clip)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     h, w = frames[0].shape[:2]
-    kept = round(w * size[1] / size[0])
+    kept = round(w * size[0] / size[1])
     top = (h - kept) // 2
 
     part = path.with_name(f"part-{path.name}")
     with av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
-        stream.width, stream.height = size
+        stream.height, stream.width = size
         for turn in range(passes):
             for frame in frames if turn % 2 == 0 else reversed(frames):
-                large = cv2.resize(frame[top : top + kept], size, interpolation=cv2.INTER_CUBIC)
+                part_of = frame[top : top + kept]
+                large = cv2.resize(part_of, size[::-1], interpolation=cv2.INTER_CUBIC)
                 large = large.astype(np.uint8)
                 for _ in range(held):
                     container.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
         container.mux(stream.encode(None))
     part.rename(path)
-
-
-def width_height(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
 
 
 def reconstruct(video: Path, out: Path, flags: list[str], threads: int) -> Path:
@@ -176,7 +173,7 @@ def main() -> None:
     parser.add_argument("video", type=Path, nargs="?")
     parser.add_argument("--render", type=int, metavar="FRAMES", help="render the clip first")
     parser.add_argument(
-        "--recorded", type=width_height, metavar="WxH", help="the rendered clip as a large video"
+        "--recorded", type=size_of, metavar="WxH", help="the rendered clip as a large video"
     )
     parser.add_argument("--passes", type=int, default=1, help="of it, there and back")
     parser.add_argument("--held", type=int, default=1, help="video frames a picture of it")
@@ -214,7 +211,7 @@ def scenes(options: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pa
         if not video.exists():
             render(video, options.render)
         if options.recorded:
-            clip, shape = video, "{}x{}".format(*options.recorded)
+            clip, shape = video, "{1}x{0}".format(*options.recorded)
             name = f"{clip.stem}_{shape}_{options.passes}_passes_{options.held}_held.mp4"
             video = scratch / name
             if not video.exists():
